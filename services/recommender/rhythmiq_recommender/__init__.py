@@ -1,0 +1,1 @@
+"""The recommender service: the catalogue, and what to play from it here and now."""

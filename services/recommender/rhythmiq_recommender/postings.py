@@ -1,0 +1,98 @@
+"""Lists of small integers for many rows in two arrays (compressed sparse rows), and names interned as integers."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+
+
+def fold(text: str) -> str:
+    """The form in which names are compared: case-folded, Unicode NFC, without white space around."""
+    if text.isascii():
+        return text.strip().lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold()).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Names interned as 0, 1, 2 … by their folded form. Entries are only ever added, so ids stay valid in copies."""
+
+    ids: dict[str, int] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    """By id: the name as first seen."""
+
+    def copy(self) -> Vocabulary:
+        return Vocabulary(dict(self.ids), list(self.names))
+
+    def intern(self, name: str) -> int:
+        key = fold(name)
+        found = self.ids.get(key)
+        if found is None:
+            found = self.ids[key] = len(self.names)
+            self.names.append(name)
+        return found
+
+    def find(self, name: str) -> int | None:
+        return self.ids.get(fold(name))
+
+
+@dataclass(frozen=True, slots=True)
+class Postings:
+    """Row i has `values[offsets[i]:offsets[i + 1]]`."""
+
+    offsets: NDArray[np.int32]
+    values: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]]) -> Postings:
+        offsets = np.zeros(len(rows) + 1, np.int32)
+        np.cumsum([len(row) for row in rows], out=offsets[1:])
+        return cls(offsets, np.fromiter((value for row in rows for value in row), np.int32, int(offsets[-1])))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> NDArray[np.int32]:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    def gather(self, rows: IntArray) -> tuple[IntArray, NDArray[np.int32]]:
+        """All values of `rows`, flat, and beside each the position in `rows` that it belongs to."""
+        starts = self.offsets[rows]
+        lengths = self.offsets[rows + 1] - starts
+        owners = np.repeat(np.arange(len(rows)), lengths)
+        ends = np.cumsum(lengths)
+        flat = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+        return owners, self.values[flat]
+
+    def take(self, rows: IntArray) -> Postings:
+        """Postings of only these rows, in this order."""
+        owners, values = self.gather(rows)
+        offsets = np.zeros(len(rows) + 1, np.int32)
+        np.cumsum(np.bincount(owners, minlength=len(rows)), out=offsets[1:])
+        return Postings(offsets, values)
+
+    def joined(self, other: Postings) -> Postings:
+        """The rows of this, then those of `other`."""
+        return Postings(
+            np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]]),
+            np.concatenate([self.values, other.values]),
+        )
+
+    def inverted(self, size: int) -> Postings:
+        """For each value below `size` the rows that have it, ascending."""
+        owners = np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.offsets))
+        order = np.argsort(self.values, kind="stable")
+        offsets = np.zeros(size + 1, np.int32)
+        np.cumsum(np.bincount(self.values, minlength=size), out=offsets[1:])
+        return Postings(offsets, owners[order])
+
+    def rows_with(self, values: Iterable[int]) -> NDArray[np.int32]:
+        """Of inverted postings: the rows that have any of `values` (each as often as it has one)."""
+        parts = [self[value] for value in values]
+        return np.concatenate(parts) if parts else np.zeros(0, np.int32)
