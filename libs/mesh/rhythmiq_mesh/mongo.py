@@ -1,0 +1,173 @@
+"""MongoDB for all services: majority writes, deadlines on every operation, driver errors turned into ours, transactions that
+carry a request_id record."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import pymongo
+from bson import Binary
+from bson.codec_options import CodecOptions
+from pymongo import AsyncMongoClient, ReadPreference
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import (
+    ConnectionFailure,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+    WTimeoutError,
+)
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from rhythmiq_mesh.deadline import remaining
+from rhythmiq_mesh.errors import Aborted, RequestIdConflict, Unavailable
+from rhythmiq_mesh.idempotency import RECORD_LIFETIME, RequestKey
+
+Document = dict[str, Any]
+Client = AsyncMongoClient[Document]
+Database = AsyncDatabase[Document]
+Collection = AsyncCollection[Document]
+Session = AsyncClientSession
+T = TypeVar("T")
+
+OPERATION_SECONDS = 5.0
+# Codes that a server answers with while it stops, steps down or starts.
+_AWAY_CODES = {6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436}
+_WRITE_CONFLICT = 112
+
+
+def connect(uri: str, *, app: str) -> Client:
+    """A client whose writes are acknowledged by a majority and whose reads see only such writes."""
+    return AsyncMongoClient(
+        uri,
+        appname=app,
+        tz_aware=True,
+        w="majority",
+        readConcernLevel="majority",
+        retryWrites=True,
+        retryReads=True,
+        serverSelectionTimeoutMS=2_000,
+        connectTimeoutMS=2_000,
+        maxPoolSize=50,
+    )
+
+
+def database(client: Client, name: str) -> Database:
+    """The database, reading from the primary in UTC."""
+    return client.get_database(
+        name,
+        codec_options=CodecOptions(tz_aware=True, tzinfo=UTC),
+        read_preference=ReadPreference.PRIMARY,
+        write_concern=WriteConcern(w="majority"),
+        read_concern=ReadConcern("majority"),
+    )
+
+
+@asynccontextmanager
+async def operation(seconds: float = OPERATION_SECONDS) -> AsyncIterator[None]:
+    """Bounds what runs inside by `seconds` and the caller's deadline, and maps the driver's errors.
+
+    DuplicateKeyError passes through: the repository knows which rule it stands for.
+    Raises Unavailable when the database is away, Aborted on a lost race, DeadlineExceeded when the caller's time is over.
+    """
+    try:
+        with pymongo.timeout(remaining(seconds)):
+            yield
+    except PyMongoError as error:
+        if isinstance(error, DuplicateKeyError):
+            raise
+        if _away(error):
+            remaining(seconds)
+            raise Unavailable("the database is away: try again", reason="STORAGE_UNAVAILABLE") from error
+        if isinstance(error, OperationFailure) and (
+            error.code == _WRITE_CONFLICT or error.has_error_label("TransientTransactionError")
+        ):
+            raise Aborted("another call changed the same resource at the same time: try again") from error
+        raise
+
+
+def _away(error: PyMongoError) -> bool:
+    if isinstance(error, OperationFailure) and error.code in _AWAY_CODES:
+        return True
+    if isinstance(error, ConnectionFailure | ExecutionTimeout | WTimeoutError | WriteConcernError):
+        return True
+    return bool(error.timeout)
+
+
+class Transactions:
+    """Runs work in transactions, once per request_id."""
+
+    def __init__(self, database: Database) -> None:
+        self._client: Client = database.client
+        self._records: Collection = database["idempotency"]
+
+    async def ensure_indexes(self) -> None:
+        """Creates the index that expires request_id records."""
+        async with operation():
+            await self._records.create_index("expire_time", expireAfterSeconds=0)
+
+    async def run(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Runs `work` in a transaction, the whole of it again when another transaction gets in its way."""
+        async with operation(), self._client.start_session() as session:
+            return await session.with_transaction(
+                work,
+                read_concern=ReadConcern("snapshot"),
+                write_concern=WriteConcern(w="majority"),
+                read_preference=ReadPreference.PRIMARY,
+            )
+
+    async def once(
+        self, key: RequestKey | None, work: Callable[[Session], Awaitable[Document]]
+    ) -> tuple[Document, bool]:
+        """Runs `work` unless `key` was used before; returns its document and whether it is a replay.
+
+        The key and the change are written in one transaction. Raises RequestIdConflict when the key was used with
+        another request.
+        """
+
+        async def recorded(session: Session) -> tuple[Document, bool]:
+            if key is None:
+                return await work(session), False
+            found = await self._records.find_one({"_id": key.id}, session=session)
+            if found is not None:
+                return _replay(found, key), True
+            answer = await work(session)
+            await self._records.insert_one(_record(key, answer), session=session)
+            return answer, False
+
+        return await self.run(recorded)
+
+    async def forget(self, key: RequestKey | None, session: Session) -> None:
+        """Removes a record, for a change that is taken back."""
+        if key is not None:
+            await self._records.delete_one({"_id": key.id}, session=session)
+
+
+def _record(key: RequestKey, answer: Mapping[str, Any]) -> Document:
+    return {
+        "_id": key.id,
+        "fingerprint": Binary(key.fingerprint),
+        "answer": dict(answer),
+        "expire_time": datetime.now(UTC) + RECORD_LIFETIME,
+    }
+
+
+def _replay(record: Document, key: RequestKey) -> Document:
+    if bytes(record["fingerprint"]) != key.fingerprint:
+        raise RequestIdConflict
+    answer: Document = record["answer"]
+    return answer
+
+
+async def ping(client: Client) -> None:
+    """Raises Unavailable unless a primary answers within a second."""
+    async with operation(1.0):
+        await client.admin.command("ping", read_preference=ReadPreference.PRIMARY)
