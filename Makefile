@@ -39,7 +39,7 @@ lint: setup-all ## ruff, mypy --strict, buf lint, stubs are current, import rule
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy $(CODE)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python protos/generate.py --check --lint
+	@$(BIN)/python protos/generate.py --check --lint
 	@$(BIN)/lint-imports
 
 format: setup ## puts the code into shape
@@ -47,7 +47,7 @@ format: setup ## puts the code into shape
 	@$(BIN)/ruff format .
 
 proto: setup ## generates stubs and the edge's descriptors from protos/
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python protos/generate.py
+	@$(BIN)/python protos/generate.py
 
 lock: setup ## resolves locks/*.txt anew; UPGRADE=1 takes newer versions
 	@$(BIN)/python scripts/lock.py $(if $(UPGRADE),--upgrade)

@@ -1,8 +1,8 @@
 """Generates everything that is made from the protos: `python protos/generate.py [--check] [--lint]`.
 
 - `gen/rhythmiq/**`: messages, services and their type stubs.
-- `gen/buf/**`: the protovalidate annotations, made from the descriptor inside the protovalidate distribution, so that no
-  schema registry and no copied .proto is needed.
+- `gen/buf/**`: the protovalidate annotations, made from the descriptor inside the protovalidate distribution, so that
+  no schema registry and no copied .proto is needed.
 - `gen/rhythmiq_protos/descriptors.binpb`: the descriptor set that Envoy transcodes JSON with. It includes
   google.rpc's error details, without which Envoy cannot render an error.
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import filecmp
 import importlib.resources
+import os
 import shutil
 import subprocess
 import sys
@@ -122,6 +123,8 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="fail when the committed files are not current")
     parser.add_argument("--lint", action="store_true", help="run buf lint")
     options = parser.parse_args()
+    # The pinned buf and protoc-gen-mypy stand beside the interpreter, whether or not .venv is activated.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     if options.lint:
         lint()
     with tempfile.TemporaryDirectory() as scratch:

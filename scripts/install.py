@@ -1,7 +1,7 @@
 """Makes `.venv` from the locks: what `scripts/setup` runs once it has found a Python.
 
-Standard library only. Does nothing, quickly, when `.venv` is current: a stamp in it holds a digest of everything that it was
-made from, and is written last, so that an interrupted run is simply done again.
+Standard library only. Does nothing, quickly, when `.venv` is current: stamps in it hold digests of what it was made
+from, and are written last, so that an interrupted run is simply done again.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -33,7 +34,6 @@ DISTRIBUTIONS = [
     "services/recommender",
     "cli",
 ]
-MARK = "created-by-rhythmiq"
 
 
 class SetupFailed(Exception):
@@ -46,7 +46,7 @@ def say(message: str) -> None:
 
 def _environment() -> dict[str, str]:
     """The caller's environment without what would point pip or Python past `.venv`."""
-    unwanted = {"PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX", "PIP_REQUIRE_HASHES", "PIP_PYTHON"}
+    unwanted = {"PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "PIP_CONSTRAINT", "PIP_PREFIX", "PIP_PYTHON", "PIP_TARGET"}
     environment = {key: value for key, value in os.environ.items() if key not in unwanted}
     return environment | {"PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
@@ -60,28 +60,33 @@ def _succeeds(*command: str | Path) -> bool:
 
 
 def _digest(*files: Path) -> str:
-    """Covers the files, where the project lies (scripts in .venv name it) and the Python."""
-    digest = hashlib.sha256(f"{ROOT} {sys.version_info[:2]}".encode())
+    """Covers the files and where the project lies, because scripts in .venv name it."""
+    digest = hashlib.sha256(str(ROOT).encode())
     for file in files:
         digest.update(f"\0{file.relative_to(ROOT)}\0".encode() + file.read_bytes())
     return digest.hexdigest()
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Lets one run at a time work on `.venv`: `make -j` starts several."""
+def _alone() -> Iterator[int]:
+    """Lets one run at a time work on `.venv`: `make -j` starts several. Gives the lock's file descriptor.
+
+    pip inherits it: were this program killed, the next run would wait for the pip that it left behind.
+    """
     path = ROOT / ".venv.lock"
     try:
         lock = path.open("w")
     except OSError as error:
-        raise SetupFailed(f"cannot write to {ROOT} ({error.strerror}): make the folder writable, or clone it to one that is.") from error
+        raise SetupFailed(
+            f"cannot write to {ROOT} ({error.strerror}): make the folder writable, or clone the project elsewhere."
+        ) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             say("waiting for another setup to finish")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock.fileno()
 
 
 # --- the empty environment
@@ -143,23 +148,22 @@ def _clear() -> None:
 
 def _make_environment() -> None:
     """Makes an empty `.venv`, by whichever way this machine offers."""
-    ways = (_make_with_venv, lambda: _make_with_virtualenv(sys.executable), _make_with_private_virtualenv, _make_after_apt)
+    ways = (
+        _make_with_venv,
+        lambda: _make_with_virtualenv(sys.executable),
+        _make_with_private_virtualenv,
+        _make_after_apt,
+    )
     say(f"making .venv with Python {sys.version.split()[0]}")
     for way in ways:
         _clear()
         if way():
-            (VENV / MARK).write_text(f"{ROOT}\n")
             return
     _clear()
     raise SetupFailed(
         f"{sys.executable} cannot make a virtual environment (ensurepip is missing). "
-        f"Install it with `sudo apt-get install {_venv_packages()[0]}` (or python3-venv) and run the same command again."
+        f"Run `sudo apt-get install {_venv_packages()[0]}` (or python3-venv), then the same command again."
     )
-
-
-def _is_ours() -> bool:
-    mark = VENV / MARK
-    return mark.is_file() and mark.read_text().strip() == str(ROOT)
 
 
 # --- what goes into it
@@ -174,97 +178,117 @@ def _explain(output: str) -> str:
         )
     if "No space left on device" in output:
         return f"The disk is full: {ROOT} and pip's cache need about 2 GB."
-    reach = ("Could not find a version", "No matching distribution", "NewConnectionError", "Max retries", "timed out", "Name resolution")
-    if any(sign in output for sign in reach):
+    if any(
+        sign in output
+        for sign in ("Could not find a version", "No matching distribution", "ConnectionError", "timed out")
+    ):
         return (
-            "pip found no package index that has it: check the network, and which index pip asks "
-            "(`python3 -m pip config list`), then run the same command again."
+            "pip reached no package index that has it: check the network, and which index pip asks "
+            "(`.venv/bin/python -m pip config list`), then run the same command again."
         )
-    return "Run the same command again; if it stays, `rm -rf .venv` and try once more."
+    return "See pip's message above, and run the same command again."
 
 
-def _pip(what: str, total: int, *arguments: str) -> None:
+class Pip:
     """Runs pip in `.venv` and counts the packages as they come, on one line where there is a terminal."""
-    command = [str(PYTHON), "-I", "-m", "pip", "install", "--progress-bar=off", *arguments]
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    assert process.stdout is not None
-    terminal = sys.stderr.isatty()
-    lines: list[str] = []
-    count = 0
-    for line in process.stdout:
-        lines.append(line)
-        word, _, rest = line.strip().partition(" ")
-        if word in ("Collecting", "Obtaining"):
-            count += 1
-            name = rest.split("==")[0].split(" ")[0].removeprefix("file://").removeprefix(f"{ROOT}/")
-            if terminal:
-                print(f"\r\033[Ksetup: {what}: {count} of {total}: {name}", end="", file=sys.stderr, flush=True)
-            elif count % 20 == 0:
-                say(f"{what}: {count} of {total}")
-        elif word == "Installing" and "collected" in line:
-            _announce(f"{what}: unpacking", terminal=terminal)
-    code = process.wait()
-    if terminal:
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
-    if code != 0:
-        output = "".join(lines)
-        print("".join(lines[-15:]), file=sys.stderr)
-        raise SetupFailed(f"{what} failed. {_explain(output)}")
+
+    def __init__(self, lock: int) -> None:
+        self._lock = lock
+        self._terminal = sys.stderr.isatty()
+
+    def install(self, what: str, total: int, *arguments: str) -> None:
+        command = [str(PYTHON), "-I", "-m", "pip", "install", "--progress-bar=off", *arguments]
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=[self._lock],
+            text=True,
+            errors="replace",
+        )
+        try:
+            lines = self._follow(process, what, total)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            code = process.wait()
+        if code != 0:
+            print("".join(lines[-15:]), file=sys.stderr)
+            raise SetupFailed(f"{what} could not be installed. {_explain(''.join(lines))}")
+
+    def _follow(self, process: subprocess.Popen[str], what: str, total: int) -> list[str]:
+        assert process.stdout is not None
+        lines: list[str] = []
+        count = 0
+        for line in process.stdout:
+            lines.append(line)
+            word, _, rest = line.strip().partition(" ")
+            if word in ("Collecting", "Obtaining"):
+                count += 1
+                name = re.split("[ =]", rest.removeprefix(f"file://{ROOT}/"))[0]
+                self._progress(f"{what}: {count} of {total}: {name}", milestone=count % 20 == 0)
+            elif word == "Installing" and "collected" in line:
+                self._progress(f"{what}: unpacking", milestone=True)
+        process.wait()
+        self._progress("", milestone=False)
+        return lines
+
+    def _progress(self, message: str, *, milestone: bool) -> None:
+        if self._terminal:
+            print(f"\r\033[K{message and 'setup: ' + message}", end="", file=sys.stderr, flush=True)
+        elif milestone:
+            say(message)
 
 
-def _announce(message: str, *, terminal: bool) -> None:
-    if terminal:
-        print(f"\r\033[Ksetup: {message}", end="", file=sys.stderr, flush=True)
-    else:
-        say(message)
-
-
-def _install_lock(name: str) -> None:
+def _install_lock(pip: Pip, name: str) -> None:
     lock = ROOT / "locks" / f"{name}.txt"
     total = sum("==" in line for line in lock.read_text().splitlines())
-    say(f"installing {total} packages from locks/{name}.txt; the first time downloads some 300 MB")
-    _pip(f"locks/{name}.txt", total, "--require-hashes", "--only-binary=:all:", "-r", str(lock))
+    size = "; the first time it downloads some 300 MB" if name == "dev" else ""
+    say(f"installing up to {total} packages from locks/{name}.txt{size}")
+    pip.install(f"locks/{name}.txt", total, "--require-hashes", "--only-binary=:all:", "-r", str(lock))
 
 
-def _install_own() -> None:
+def _install_own(pip: Pip) -> None:
     editable = [argument for folder in DISTRIBUTIONS for argument in ("-e", f"./{folder}")]
-    _pip("the project's own distributions", len(DISTRIBUTIONS), "--no-index", "--no-deps", "--no-build-isolation", *editable)
+    ways = ("--no-index", "--no-deps", "--no-build-isolation")
+    pip.install("the project's own distributions", len(DISTRIBUTIONS), *ways, *editable)
 
 
-def _once(stamp: Path, digest: str, *, step: str) -> bool:
-    """Whether `step` must be done: forgets the stamp first, so that an interruption is noticed."""
-    if stamp.is_file() and stamp.read_text() == digest:
-        return False
-    stamp.unlink(missing_ok=True)
-    del step
-    return True
+# --- what is done already
+
+
+def _stale(extras: list[str]) -> dict[str, str]:
+    """The parts of `.venv` that are not current, in the order to make them, with the digests that they should have."""
+    wanted = {name: _digest(ROOT / "locks" / f"{name}.txt") for name in ["dev", *extras]}
+    wanted["own"] = _digest(*(ROOT / folder / "pyproject.toml" for folder in DISTRIBUTIONS))
+    stale = {name: digest for name, digest in wanted.items() if not _is_current(name, digest)}
+    # Another development lock means another environment: nothing that it no longer names may linger.
+    return wanted if "dev" in stale else stale
+
+
+def _is_current(name: str, digest: str) -> bool:
+    stamp = VENV / f"stamp-{name}"
+    return os.access(PYTHON, os.X_OK) and stamp.is_file() and stamp.read_text() == digest
 
 
 def setup(extras: list[str]) -> None:
     """Brings `.venv` up to date: the environment, the locks, then the project's own distributions."""
-    for lock in ["dev", *extras]:
-        digest = _digest(ROOT / "locks" / f"{lock}.txt")
-        stamp = VENV / f"stamp-{lock}"
-        if _once(stamp, digest, step=lock):
-            if lock == "dev" and not (_is_ours() and _has_pip()):
+    if not _stale(extras):
+        return
+    with _alone() as lock:
+        pip = Pip(lock)
+        for name, digest in _stale(extras).items():
+            if name == "dev":
                 _make_environment()
-            _install_lock(lock)
-            stamp.write_text(digest)
-    digest = _digest(*(ROOT / folder / "pyproject.toml" for folder in DISTRIBUTIONS))
-    stamp = VENV / "stamp-own"
-    if _once(stamp, digest, step="own"):
-        _install_own()
-        stamp.write_text(digest)
-        say("ready")
+            if name == "own":
+                _install_own(pip)
+            else:
+                _install_lock(pip, name)
+            (VENV / f"stamp-{name}").write_text(digest)
+    say("ready")
 
 
 def _fail(message: str, code: int = 1) -> NoReturn:
@@ -276,15 +300,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--extra", action="append", default=[], metavar="LOCK", help="also install locks/LOCK.txt")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        with _alone():
-            setup(options.extra)
+        setup(options.extra)
     except SetupFailed as error:
         _fail(str(error))
     except KeyboardInterrupt:
         _fail("interrupted; run the same command again to go on", 130)
     except OSError as error:
-        _fail(f"{error.strerror}: {error.filename}: check who owns the project's folder and .venv, and the disk's space.")
+        _fail(
+            f"{error.strerror}: {error.filename}: check who owns the project's folder and .venv, and the disk's space."
+        )
 
 
 if __name__ == "__main__":

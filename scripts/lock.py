@@ -42,7 +42,17 @@ def _own_name(folder: str) -> str:
 def _compile(target: str, purpose: str, folders: list[str], *, groups: list[str], upgrade: bool) -> None:
     """Resolves the distributions in `folders` and the dependency groups into locks/<target>.txt."""
     output = LOCKS / f"{target}.txt"
-    command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-header"]
+    command = [
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "compile",
+        "--quiet",
+        "--universal",
+        "--generate-hashes",
+        "--no-header",
+    ]
     command += ["--no-emit-index-url", "--no-emit-find-links", f"--python-version={OLDEST_PYTHON}"]
     command += [f"--output-file={output.relative_to(ROOT)}"]
     command += [f"--group=pyproject.toml:{group}" for group in groups]
