@@ -36,7 +36,8 @@ class ServiceSettings(BaseSettings):
 def load(settings: type[S]) -> S:
     """Reads the settings, or stops the process naming every variable that is missing or invalid."""
     try:
-        return settings()
+        # Every field comes from the environment, which the type checker cannot see.
+        return settings()  # type: ignore[call-arg]
     except ValidationError as error:
         prefix = str(settings.model_config.get("env_prefix", ""))
         for problem in error.errors(include_url=False, include_input=False):

@@ -6,10 +6,9 @@ Field behaviour annotations (AIP-203) decide: OUTPUT_ONLY, IDENTIFIER and etag a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.api import field_behavior_pb2
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
@@ -17,6 +16,7 @@ from rhythmiq_mesh.errors import FieldViolation, InvalidArgument
 from rhythmiq_mesh.interceptors.validation import validate
 
 M = TypeVar("M", bound=Message)
+# Descriptors are Any below: the stubs know two implementations of each, and no common type.
 
 
 def merge(stored: M, patch: M, mask: FieldMask, *, field: str) -> M:
@@ -43,7 +43,7 @@ def merge(stored: M, patch: M, mask: FieldMask, *, field: str) -> M:
     return merged
 
 
-def behaviors(descriptor: FieldDescriptor) -> frozenset[int]:
+def behaviors(descriptor: Any) -> frozenset[int]:
     """The field's google.api.field_behavior annotations."""
     return frozenset(descriptor.GetOptions().Extensions[field_behavior_pb2.field_behavior])
 
@@ -68,7 +68,7 @@ def _paths(patch: Message, mask: FieldMask, field: str) -> Iterable[str]:
     return mask.paths
 
 
-def _known(descriptor: Descriptor, path: list[str]) -> bool:
+def _known(descriptor: Any, path: list[str]) -> bool:
     found = descriptor.fields_by_name.get(path[0])
     if found is None:
         return False
@@ -77,12 +77,12 @@ def _known(descriptor: Descriptor, path: list[str]) -> bool:
     return found.message_type is not None and not found.is_repeated and _known(found.message_type, path[1:])
 
 
-def _writable(descriptor: FieldDescriptor) -> bool:
+def _writable(descriptor: Any) -> bool:
     ignored = {field_behavior_pb2.OUTPUT_ONLY, field_behavior_pb2.IDENTIFIER}
     return descriptor.name != "etag" and not (behaviors(descriptor) & ignored)
 
 
-def _populated(message: Message, descriptor: FieldDescriptor) -> bool:
+def _populated(message: Message, descriptor: Any) -> bool:
     return any(found is descriptor or found.name == descriptor.name for found, _ in message.ListFields())
 
 

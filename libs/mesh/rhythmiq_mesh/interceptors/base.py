@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 
 # grpc hands over either one request message or an iterator of them; behaviours do not care which.
-Context = grpc.aio.ServicerContext[Any, Any]
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Unary = Callable[[Any, Context], Awaitable[Any]]
 Stream = Callable[[Any, Context], AsyncIterator[Any]]
-Handler = grpc.RpcMethodHandler[Any, Any]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class Interceptor(grpc.aio.ServerInterceptor):
@@ -26,12 +26,12 @@ class Interceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler:
+    ) -> Handler | None:
         handler = await continuation(handler_call_details)
         if handler is None:
-            return handler
+            return None
         method = handler_call_details.method
         kept = self._wrapped.get(method)
         if kept is None or kept[0] is not handler:
@@ -55,20 +55,20 @@ class Interceptor(grpc.aio.ServerInterceptor):
         }
         if inner.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
-                self.unary(method, inner.unary_unary, streaming_request=False),  # type: ignore[arg-type]
+                self.unary(method, inner.unary_unary, streaming_request=False),
                 **codecs,
             )
         if inner.stream_unary:
             return grpc.stream_unary_rpc_method_handler(
-                self.unary(method, inner.stream_unary, streaming_request=True),  # type: ignore[arg-type]
+                self.unary(method, inner.stream_unary, streaming_request=True),
                 **codecs,
             )
         if inner.unary_stream:
             return grpc.unary_stream_rpc_method_handler(
-                self.stream(method, inner.unary_stream, streaming_request=False),  # type: ignore[arg-type]
+                self.stream(method, inner.unary_stream, streaming_request=False),
                 **codecs,
             )
         return grpc.stream_stream_rpc_method_handler(
-            self.stream(method, inner.stream_stream, streaming_request=True),  # type: ignore[arg-type]
+            self.stream(method, inner.stream_stream, streaming_request=True),
             **codecs,
         )

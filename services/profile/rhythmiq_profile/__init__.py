@@ -1,0 +1,1 @@
+"""Who listens: one profile per user of a token issuer."""
