@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from rhythmiq.recommender.v1 import item_pb2
 
 FloatArray = NDArray[np.float32]
+RawArray = NDArray[np.float64]
+"""Values in their own units, kept in full precision so that a filter on them is exact."""
 
 Z_LIMIT: Final = 4.0
 """Standard scores are clipped here, so that one odd value (an hour-long track) does not outweigh all others."""
@@ -60,8 +62,8 @@ COUNT: Final = len(FEATURES)
 KEY: Final = INDEX["key"]
 """Goes round (11 is next to 0), so it is compared on the circle of twelve and not by standard scores."""
 
-MEANS: Final[FloatArray] = np.array([feature.mean for feature in FEATURES], np.float32)
-SDS: Final[FloatArray] = np.array([feature.sd for feature in FEATURES], np.float32)
+MEANS: Final[RawArray] = np.array([feature.mean for feature in FEATURES])
+SDS: Final[RawArray] = np.array([feature.sd for feature in FEATURES])
 
 AUDIO_FEATURES: Final[tuple[tuple[int, str], ...]] = tuple(
     (index, name) for index, name in enumerate(FEATURE_NAMES) if name not in ("duration_ms", "popularity")
@@ -69,7 +71,7 @@ AUDIO_FEATURES: Final[tuple[tuple[int, str], ...]] = tuple(
 """Position and name of the features that are in rhythmiq.type.v1.AudioFeatures."""
 
 
-def standard_scores(raw: FloatArray) -> FloatArray:
+def standard_scores(raw: RawArray) -> FloatArray:
     """Turns features in their own units, shape (..., COUNT), into clipped standard scores.
 
     NaN stays NaN; key stays as it is.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rhythmiq.recommender.v1 import item_pb2
 from rhythmiq_recommender import features
-from rhythmiq_recommender.features import FloatArray
+from rhythmiq_recommender.features import FloatArray, RawArray
 from rhythmiq_recommender.postings import IntArray, Postings, Vocabulary
 
 BoolArray = NDArray[np.bool_]
@@ -27,6 +27,8 @@ UNKNOWN = -1
 """In the columns `explicit` and `language`: not known."""
 NO_YEAR = 0
 """In the column `year`: not known."""
+TEMPO_BUCKETS = 302
+"""0 to 300 BPM, and one for a tempo that is not known."""
 
 
 def id_of_name(name: str) -> bytes:
@@ -47,7 +49,7 @@ class Columns:
     """Year of release, or NO_YEAR."""
     language: NDArray[np.int32]
     """Id in the vocabulary of languages, or UNKNOWN."""
-    raw: FloatArray
+    raw: RawArray
     """Shape (rows, features.COUNT), in each feature's own unit; NaN where not known."""
     genres: Postings
     artists: Postings
@@ -110,7 +112,10 @@ class CatalogSnapshot:
         self.means = _means_by_kind(columns)
         self.scores = _filled_scores(columns, self.means)
         self.vectors = _vectors(columns, self.scores)
+        self.genre_sets, self.genre_set = columns.genres.distinct()
+        self.tempo_bucket = _tempo_buckets(columns)
         self.by_genre = columns.genres.inverted(len(names.genres.names))
+        self.by_instrument = columns.instruments.inverted(len(names.instruments.names))
         self.by_artist = columns.artists.inverted(len(names.artists.names))
 
     @classmethod
@@ -176,7 +181,7 @@ def _read(items: Iterable[bytes], names: Vocabularies, external: dict[str, bytes
     ids = sorted(latest)
     parsed = [latest[item_id][1] for item_id in ids]
     external.update((item.external_id, item_id) for item_id, item in zip(ids, parsed, strict=True) if item.external_id)
-    raw = np.array([features.read_features(item) for item in parsed], np.float32).reshape(len(ids), features.COUNT)
+    raw = np.array([features.read_features(item) for item in parsed], np.float64).reshape(len(ids), features.COUNT)
     return Columns(
         ids=np.array(ids, "S16"),
         kind=np.array([item.kind for item in parsed], np.int8),
@@ -215,6 +220,12 @@ def _filled_scores(columns: Columns, means: FloatArray) -> FloatArray:
     """
     scores = features.standard_scores(columns.raw)
     return np.where(np.isnan(scores), means[columns.kind], scores)
+
+
+def _tempo_buckets(columns: Columns) -> NDArray[np.int16]:
+    """By row: tempo in whole BPM, TEMPO_BUCKETS - 1 where not known; for looking up what a tempo is worth."""
+    tempo = columns.raw[:, features.INDEX["tempo"]]
+    return np.nan_to_num(tempo, nan=TEMPO_BUCKETS - 1).clip(0, TEMPO_BUCKETS - 1).astype(np.int16)
 
 
 def _vectors(columns: Columns, scores: FloatArray) -> FloatArray:

@@ -1,0 +1,171 @@
+"""Why an item is where it is, in a listener's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from rhythmiq_recommender import features
+from rhythmiq_recommender.plan import Plan, Pull
+from rhythmiq_recommender.postings import IntArray
+from rhythmiq_recommender.ranking import Group, Ranked, ScoreArray
+from rhythmiq_recommender.situation import LeaningType, Target
+from rhythmiq_recommender.snapshot import CatalogSnapshot
+
+SMALLEST: Final = 0.005
+"""Contributions below, in score, are told together: one by one they would only hide the others."""
+
+_SEEDS_SAY: Final[Mapping[str, str]] = {
+    "artist": "by {value}, where you started",
+    "genre": "{value}, where you started",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Because:
+    """One reason. The contributions of an item's reasons sum to its score."""
+
+    group: Group
+    subject: str
+    contribution: float
+    text: str
+
+
+def reasons(ranked: Ranked, position: int) -> list[Because]:
+    """The reasons for one candidate, strongest first."""
+    contributions = ranked.contributions[position]
+    counting = np.flatnonzero(np.abs(contributions) >= SMALLEST)
+    told: list[Because] = []
+    for column in counting.tolist():
+        subject = ranked.subjects[column]
+        text = ranked.words(position, column)
+        told.append(Because(subject.group, subject.name, float(contributions[column]), text))
+    rest = float(contributions.sum() - contributions[counting].sum())
+    if len(counting) < np.count_nonzero(contributions):
+        told.append(Because(Group.OTHER, "rest", rest, "several small things together"))
+    told.sort(key=lambda reason: -abs(reason.contribution))
+    return told
+
+
+class Teller:
+    """Words for the contributions of the prior ranker: `pulled` has the share of each pull, one column each."""
+
+    def __init__(
+        self, snapshot: CatalogSnapshot, plan: Plan, rows: IntArray, contributions: ScoreArray, pulled: ScoreArray
+    ) -> None:
+        self._snapshot, self._plan, self._rows = snapshot, plan, rows
+        self._contributions, self._pulled = contributions, pulled
+        self._pulls: dict[int, list[int]] = {}
+        for position, pull in enumerate(plan.pulls):
+            self._pulls.setdefault(pull.column, []).append(position)
+        self._by_group: Mapping[Group, Callable[[int, int, str], str]] = {
+            Group.SURROUNDINGS: self._surroundings,
+            Group.PREFERENCES: self._preference,
+            Group.TUNING: self._tuning,
+            Group.SEEDS: self._seed,
+            Group.POPULARITY: self._popularity,
+        }
+
+    def say(self, position: int, column: int) -> str:
+        """One contribution of the candidate at `position`."""
+        subject = self._plan.subjects[column]
+        return self._by_group[subject.group](position, column, subject.name)
+
+    def _for(self, position: int, column: int) -> bool:
+        return bool(self._contributions[position, column] > 0)
+
+    def _surroundings(self, position: int, column: int, name: str) -> str:
+        """Names the one or two features that count most, by the condition that they count for."""
+        speaks_for = self._for(position, column)
+        sign = 1 if speaks_for else -1
+        shares = sorted(((sign * self._pulled[position, at], at) for at in self._pulls[column]), reverse=True)
+        main = self._plan.pulls[shares[0][1]]
+        assert main.lean is not None
+        same = [
+            pull
+            for share, at in shares[:2]
+            if share > 0 and (pull := self._plan.pulls[at]).lean and pull.lean.because == main.lean.because
+        ]
+        if name == "ambient_noise" and main.lean.condition == "loud":
+            # Never advise a higher level: what matters is that nothing gets lost at a safe one.
+            fact = "carries well at a safe volume" if speaks_for else "quiet parts may get lost at a safe volume"
+            return f"{fact}, because {main.lean.because}"
+        qualities = " and ".join(dict.fromkeys(_quality(pull) for pull in same))
+        return (
+            f"{qualities}, because {main.lean.because}"
+            if speaks_for
+            else f"less {qualities} than suits: {main.lean.because}"
+        )
+
+    def _preference(self, position: int, column: int, name: str) -> str:
+        leaning = self._plan.leanings[column]
+        verdict = _verdict(leaning.weight, leaning.learned)
+        match leaning.type:
+            case LeaningType.ARTIST:
+                return f"by {leaning.value}, whom {verdict}"
+            case LeaningType.INSTRUMENT:
+                return f"with {leaning.value}, which {verdict}"
+            case LeaningType.TEMPO:
+                return f"{self._value(position, 'tempo')}, near the {leaning.value} BPM that {verdict}"
+            case LeaningType.GENRE:
+                return f"{leaning.value}, which {verdict}"
+
+    def _tuning(self, position: int, column: int, name: str) -> str:
+        nearness = "near" if self._for(position, column) else "away from"
+        asked = _amount(name, _wanted(self._plan.targets[column]))
+        return f"{name.replace('_', ' ')} {self._value(position, name)}, {nearness} the {asked} you asked for"
+
+    def _seed(self, position: int, column: int, name: str) -> str:
+        label, _, value = name.partition(":")
+        if label in _SEEDS_SAY:
+            return _SEEDS_SAY[label].format(value=value)
+        return f"sounds {'like' if self._for(position, column) else 'unlike'} what you started from"
+
+    def _popularity(self, position: int, column: int, name: str) -> str:
+        return "well known" if self._for(position, column) else "less known"
+
+    def _value(self, position: int, name: str) -> str:
+        raw = self._snapshot.columns.raw[self._rows[position], features.INDEX[name]]
+        return _amount(name, float(raw))
+
+
+def _wanted(target: Target) -> float:
+    assert target.target is not None
+    return target.target
+
+
+_PITCHES: Final[Sequence[str]] = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
+
+
+def _amount(name: str, value: float) -> str:
+    """A feature's value as one would say it."""
+    match name:
+        case "tempo":
+            return f"{value:.0f} BPM"
+        case "loudness":
+            return f"{value:.1f} dB"
+        case "duration_ms":
+            return f"{int(value) // 60_000}:{int(value) // 1000 % 60:02d} min"
+        case "key":
+            return _PITCHES[int(value) % 12]
+        case "mode":
+            return "major" if value >= 0.5 else "minor"
+        case "popularity" | "time_signature":
+            return f"{value:.0f}"
+        case _:
+            return f"{value:.2f}"
+
+
+def _quality(pull: Pull) -> str:
+    """What an item is called that has the feature where it is wanted."""
+    feature = features.FEATURES[pull.feature]
+    return feature.more if pull.target > 0 else feature.less
+
+
+def _verdict(weight: float, learned: bool) -> str:
+    if weight < 0:
+        return "you seem to avoid" if learned else "you would rather avoid"
+    return "you seem to like" if learned else "you like"

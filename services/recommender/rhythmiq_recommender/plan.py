@@ -1,0 +1,203 @@
+"""A situation turned into numbers: which features are wanted where, and which names, bands and seeds count how much.
+
+Retrieval finds candidates by a plan, and the prior ranks by the same one, so that both mean the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhythmiq_recommender import features
+from rhythmiq_recommender.features import FloatArray
+from rhythmiq_recommender.postings import Vocabulary, fold
+from rhythmiq_recommender.prior import ActiveLean, active_leans
+from rhythmiq_recommender.ranking import Group, Subject
+from rhythmiq_recommender.situation import Leaning, LeaningType, Seeds, Situation, Target
+from rhythmiq_recommender.snapshot import CatalogSnapshot
+
+# What a preference, target or seed of weight 1 is worth in score. Each is well above what one environment kind usually
+# moves (see prior.SURROUNDINGS_SCALE): a prior leans, the listener decides. The ratios are an assumption.
+ARTIST_SCORE: Final = 2.0
+GENRE_SCORE: Final = 1.5
+TEMPO_SCORE: Final = 1.2
+INSTRUMENT_SCORE: Final = 1.2
+TUNING_SCORE: Final = 2.0
+SEED_SOUND_SCORE: Final = 1.5
+SEED_ARTIST_SCORE: Final = 1.0
+SEED_GENRE_SCORE: Final = 0.8
+POPULARITY_SCORE: Final = 0.25
+
+SURROUNDINGS_WIDTH: Final = 1.0
+TUNING_WIDTH: Final = 0.5
+POPULARITY_WIDTH: Final = 2.0
+"""Distance in standard scores at which nearness has halved."""
+
+WELL_KNOWN: Final = 90.0
+BAND_EDGE: Final = 20.0
+"""BPM outside a preferred range over which its effect fades to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """A feature wanted near `target`, a standard score (of key: the pitch class); `weight` in score."""
+
+    column: int
+    feature: int
+    target: float
+    weight: float
+    width: float
+    lean: ActiveLean | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NameWeight:
+    """A genre, artist or instrument that counts by `weight`, in score."""
+
+    column: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A tempo range, BPM, that counts by `weight`, in score."""
+
+    column: int
+    low: float
+    high: float
+    weight: float
+
+    def nearness(self, tempo: NDArray[Any]) -> NDArray[np.float64]:
+        """1 inside the range, fading to 0 over BAND_EDGE outside; 0 for NaN."""
+        outside = np.maximum(self.low - tempo, tempo - self.high).clip(0)
+        nearness: NDArray[np.float64] = np.nan_to_num((1 - outside / BAND_EDGE).clip(0))
+        return nearness
+
+
+@dataclass
+class Plan:
+    """See the module. `subjects` are the columns that all parts refer to."""
+
+    subjects: list[Subject] = field(default_factory=list)
+    pulls: list[Pull] = field(default_factory=list)
+    genres: dict[int, list[NameWeight]] = field(default_factory=dict)
+    artists: dict[int, list[NameWeight]] = field(default_factory=dict)
+    instruments: dict[int, list[NameWeight]] = field(default_factory=dict)
+    bands: list[Band] = field(default_factory=list)
+    sounds: FloatArray = field(default_factory=lambda: np.zeros((0, features.COUNT), np.float32))
+    """Standard scores of what the seeds sound like, one row each."""
+    sound_column: int = -1
+    leanings: dict[int, Leaning] = field(default_factory=dict)
+    targets: dict[int, Target] = field(default_factory=dict)
+    """By column: what it comes from, for the words."""
+
+    _columns: dict[tuple[Group, str], int] = field(default_factory=dict)
+
+    def column(self, group: Group, name: str) -> int:
+        """The column of this group and name; of names that are equal, one and the same."""
+        found = self._columns.get((group, name))
+        if found is None:
+            found = self._columns[group, name] = len(self.subjects)
+            self.subjects.append(Subject(group, name))
+        return found
+
+
+def make_plan(snapshot: CatalogSnapshot, situation: Situation) -> Plan:
+    """The plan for a situation. Names that the catalogue does not have are passed over."""
+    plan = Plan()
+    _add_popularity(plan, situation)
+    for lean in active_leans(situation.surroundings):
+        column = plan.column(Group.SURROUNDINGS, lean.kind)
+        feature = features.INDEX[lean.feature]
+        target = features.standard_score(lean.feature, lean.target)
+        plan.pulls.append(Pull(column, feature, target, lean.weight, SURROUNDINGS_WIDTH, lean))
+    for name, target in situation.tuning.items():
+        _add_target(plan, name, target)
+    for leaning in situation.leanings:
+        _add_leaning(plan, snapshot, leaning)
+    _add_seeds(plan, snapshot, situation.seeds)
+    return plan
+
+
+def _add_popularity(plan: Plan, situation: Situation) -> None:
+    asked = situation.tuning.get("popularity")
+    if asked is None or asked.target is None:
+        target = features.standard_score("popularity", WELL_KNOWN)
+        column = plan.column(Group.POPULARITY, "popularity")
+        plan.pulls.append(Pull(column, features.INDEX["popularity"], target, POPULARITY_SCORE, POPULARITY_WIDTH))
+
+
+def _add_target(plan: Plan, name: str, target: Target) -> None:
+    if target.target is None or target.weight == 0:
+        return
+    column = plan.column(Group.TUNING, name)
+    plan.targets[column] = target
+    wanted = features.standard_score(name, target.target)
+    plan.pulls.append(Pull(column, features.INDEX[name], wanted, TUNING_SCORE * target.weight, TUNING_WIDTH))
+
+
+def _add_leaning(plan: Plan, snapshot: CatalogSnapshot, leaning: Leaning) -> None:
+    if leaning.weight == 0:
+        return
+    if leaning.type is LeaningType.TEMPO:
+        low, _, high = leaning.value.partition("-")
+        column = plan.column(Group.PREFERENCES, f"tempo:{leaning.value}")
+        plan.bands.append(Band(column, float(low), float(high), TEMPO_SCORE * leaning.weight))
+    else:
+        vocabulary, weights, scale = _named(plan, snapshot, leaning.type)
+        found = vocabulary.find(leaning.value)
+        if found is None:
+            return
+        column = plan.column(Group.PREFERENCES, f"{leaning.type.name.lower()}:{fold(leaning.value)}")
+        weights.setdefault(found, []).append(NameWeight(column, scale * leaning.weight))
+    plan.leanings[column] = leaning
+
+
+def _named(
+    plan: Plan, snapshot: CatalogSnapshot, type_: LeaningType
+) -> tuple[Vocabulary, dict[int, list[NameWeight]], float]:
+    names = snapshot.names
+    match type_:
+        case LeaningType.GENRE:
+            return names.genres, plan.genres, GENRE_SCORE
+        case LeaningType.ARTIST:
+            return names.artists, plan.artists, ARTIST_SCORE
+        case _:
+            return names.instruments, plan.instruments, INSTRUMENT_SCORE
+
+
+def _add_seeds(plan: Plan, snapshot: CatalogSnapshot, seeds: Seeds) -> None:
+    """Seed items and artists pull by their sound; all seeds also by artist and genre."""
+    sounds: list[FloatArray] = []
+    columns = snapshot.columns
+    artists: dict[int, float] = {}
+    genres: dict[int, float] = {}
+    for row in (snapshot.row_of_name(name) for name in seeds.items):
+        if row is not None:
+            sounds.append(snapshot.scores[row])
+            artists.update(dict.fromkeys(columns.artists[row].tolist(), SEED_ARTIST_SCORE / 2))
+            genres.update(dict.fromkeys(columns.genres[row].tolist(), SEED_GENRE_SCORE / 2))
+    for artist in (snapshot.names.artists.find(name) for name in seeds.artists):
+        if artist is not None and len(rows := snapshot.by_artist[artist]):
+            sounds.append(snapshot.scores[rows].mean(axis=0))
+            artists[artist] = SEED_ARTIST_SCORE
+    for genre in (snapshot.names.genres.find(name) for name in seeds.genres):
+        if genre is not None:
+            genres[genre] = SEED_GENRE_SCORE
+    _add_seed_names(plan, plan.artists, artists, "artist", snapshot.names.artists)
+    _add_seed_names(plan, plan.genres, genres, "genre", snapshot.names.genres)
+    if sounds:
+        plan.sounds = np.array(sounds, np.float32)
+        plan.sound_column = plan.column(Group.SEEDS, "sound")
+
+
+def _add_seed_names(
+    plan: Plan, weights: dict[int, list[NameWeight]], found: Mapping[int, float], label: str, names: Vocabulary
+) -> None:
+    for number, weight in found.items():
+        column = plan.column(Group.SEEDS, f"{label}:{fold(names.names[number])}")
+        weights.setdefault(number, []).append(NameWeight(column, weight))

@@ -1,0 +1,150 @@
+"""What a recommendation is made for: the listener, the surroundings and the wish, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+DEFAULT_LEARNED_WEIGHT = 0.5
+"""What a profile's learned_weight is when it says nothing, or cannot be read."""
+
+DEFAULT_COUNT = 20
+
+EnvironmentKind = str
+"""Name of an environment kind as in the API, lower case: `ambient_noise`, `activity`, `local_time` …"""
+
+EnvironmentValue = float | str
+"""A number in the kind's unit; for `local_time` hours since midnight, 0 to 24; else an enum value's name, lower case."""
+
+
+class Origin(Enum):
+    """Where an environment value comes from."""
+
+    READING = 1
+    REQUEST = 2
+    PROFILE_TIME_ZONE = 3
+
+
+class LeaningType(Enum):
+    """What a preference is about; numbers as in rhythmiq.preference.v1.Preference.Type."""
+
+    GENRE = 1
+    TEMPO = 2
+    INSTRUMENT = 3
+    ARTIST = 4
+
+
+class Explicit(Enum):
+    """How explicit items are filtered; numbers as in rhythmiq.recommender.v1.RecommendFilter.Explicit."""
+
+    ANY = 0
+    EXCLUDE = 1
+    ONLY_CLEAN = 2
+    ONLY_EXPLICIT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """What a profile says that matters here. `time_zone` is an IANA name, or empty."""
+
+    time_zone: str = ""
+    learned_weight: float = DEFAULT_LEARNED_WEIGHT
+
+
+@dataclass(frozen=True, slots=True)
+class Leaning:
+    """A preference. `weight` is in [-1, 1]; `value` of TEMPO is a BPM range such as `90-120`."""
+
+    name: str
+    type: LeaningType
+    value: str
+    weight: float
+    learned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The latest reading of one kind. `age` is in seconds."""
+
+    kind: EnvironmentKind
+    value: EnvironmentValue
+    age: float
+
+
+@dataclass(frozen=True, slots=True)
+class Surrounding:
+    """An environment value that is used. `age` is in seconds, None unless it is a reading."""
+
+    kind: EnvironmentKind
+    value: EnvironmentValue
+    origin: Origin
+    age: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is asked of one feature, in its own unit. `min` and `max` are hard; `target` is a wish."""
+
+    min: float | None = None
+    max: float | None = None
+    target: float | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """Where to start from: item names (`items/{item}`), artist names, genre names."""
+
+    items: Sequence[str] = ()
+    artists: Sequence[str] = ()
+    genres: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What every returned item must satisfy; see RecommendFilter in the API."""
+
+    genres: Sequence[str] = ()
+    exclude_genres: Sequence[str] = ()
+    explicit: Explicit = Explicit.ANY
+    languages: Sequence[str] = ()
+    min_year: int | None = None
+    max_year: int | None = None
+    exclude_artists: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A request for items of one `kind` (number of rhythmiq.recommender.v1.Item.Kind)."""
+
+    profile_id: str
+    kind: int = 1
+    count: int = DEFAULT_COUNT
+    environment: Mapping[EnvironmentKind, EnvironmentValue] = field(default_factory=dict)
+    tuning: Mapping[str, Target] = field(default_factory=dict)
+    seeds: Seeds = Seeds()
+    exclude_items: Sequence[str] = ()
+    filter: Filter = Filter()
+    seed: int | None = None
+    uses_surroundings: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Degradation:
+    """What an answer lacks: a subject such as `preferences`, a stable UPPER_SNAKE reason, and a sentence."""
+
+    subject: str
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a ranker may look at. Weights of `leanings` are effective: learned ones are already scaled."""
+
+    kind: int
+    surroundings: Mapping[EnvironmentKind, Surrounding]
+    leanings: Sequence[Leaning]
+    tuning: Mapping[str, Target]
+    seeds: Seeds
