@@ -56,13 +56,17 @@ def open_channel(address: str, *, retried: Sequence[str] = ()) -> grpc.aio.Chann
 
 
 async def invoke(
-    method: grpc.aio.UnaryUnaryMultiCallable[Request, Response], request: Request, *, timeout: float, peer: str
+    method: grpc.aio.UnaryUnaryMultiCallable[Request, Response],
+    request: Request,
+    *,
+    timeout: float,  # noqa: ASYNC109 - it becomes the call's deadline on the wire, which a local scope cannot
+    peer: str,
 ) -> Response:
     """Calls `method` on behalf of the present caller.
 
-    `timeout` in seconds is the call's own; the caller's deadline cuts it. `peer` names the service for a person.
-    Raises Unavailable when the peer is away or slow, DeadlineExceeded when the caller's deadline has passed, RemoteError
-    for what the peer refused.
+    `timeout` in seconds is the call's own; the caller's deadline cuts it. `peer` names the service for a person. Raises
+    Unavailable when the peer is away or slow, DeadlineExceeded when the caller's deadline has passed, RemoteError for
+    what the peer refused.
     """
     principal = current_principal_or_none()
     metadata = ((PAYLOAD_KEY, principal.payload),) if principal is not None else None

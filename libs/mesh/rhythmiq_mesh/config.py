@@ -24,9 +24,9 @@ class ServiceSettings(BaseSettings):
         default=0.0,
         ge=0,
         le=300,
-        description="Time between health turning NOT_SERVING and the end of new calls; at least what a load balancer needs.",
+        description="Seconds between health turning NOT_SERVING and the end of new calls: what a load balancer needs.",
     )
-    grace_seconds: float = Field(default=5.0, ge=0, le=300, description="Time that calls in flight get to finish.")
+    grace_seconds: float = Field(default=5.0, ge=0, le=300, description="Seconds that calls in flight get to finish.")
     reflection: bool = Field(default=True, description="Whether gRPC server reflection answers.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Lowest level that is logged; DEBUG logs every call."

@@ -1,5 +1,8 @@
-"""The caller's deadline, carried in a contextvar: every outgoing call and database operation gets the smaller of its own
-default and what remains, because grpc.aio does not propagate deadlines."""
+"""The caller's deadline, carried in a contextvar.
+
+grpc.aio does not propagate deadlines, so every outgoing call and database operation asks here for the smaller of its
+own default and what remains.
+"""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@
     ├── DeadlineExceeded           504
     └── Unavailable                503  try again, after `retry_after` seconds
 
-`interceptors/errors.py` maps the tree to google.rpc.Status (AIP-193) in one place. A message says what happened, to what,
-and what to do next; it never carries a stack, a query or a host.
+`interceptors/errors.py` maps the tree to google.rpc.Status (AIP-193) in one place. A message says what happened, to
+what, and what to do next; it never carries a stack, a query or a host.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
-"""Etags (AIP-154): a new random one for every stored version, so that a deleted and recreated resource never matches an
-old one."""
+"""Etags (AIP-154).
+
+A new random one for every stored version, so that a deleted and recreated resource never matches an old one.
+"""
 
 from __future__ import annotations
 

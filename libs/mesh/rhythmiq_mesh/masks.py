@@ -1,6 +1,7 @@
 """Partial updates (AIP-134): which fields of a patch replace which fields of what is stored.
 
-Field behaviour annotations (AIP-203) decide: OUTPUT_ONLY, IDENTIFIER and etag are ignored, IMMUTABLE may only be repeated.
+Field behaviour annotations (AIP-203) decide: OUTPUT_ONLY, IDENTIFIER and etag are ignored, IMMUTABLE may only be
+repeated.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ def merge(stored: M, patch: M, mask: FieldMask, *, field: str) -> M:
     """A copy of `stored` with the masked fields of `patch`, validated as a whole.
 
     An absent mask means the populated fields, `*` every field. `field` is the patch's name in the request, for errors.
-    Raises InvalidArgument for unknown paths, immutable fields with another value, nothing to change, or a merged resource
-    that breaks a rule.
+    Raises InvalidArgument for unknown paths, immutable fields with another value, nothing to change, or a merged
+    resource that breaks a rule.
     """
     paths = _paths(patch, mask, field)
     merged = type(stored)()

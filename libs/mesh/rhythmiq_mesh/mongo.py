@@ -1,5 +1,8 @@
-"""MongoDB for all services: majority writes, deadlines on every operation, driver errors turned into ours, transactions that
-carry a request_id record."""
+"""MongoDB for all services.
+
+Majority writes, a deadline on every operation, driver errors turned into ours, and transactions that carry a request_id
+record.
+"""
 
 from __future__ import annotations
 
@@ -75,8 +78,8 @@ def database(client: Client, name: str) -> Database:
 async def operation(seconds: float = OPERATION_SECONDS) -> AsyncIterator[None]:
     """Bounds what runs inside by `seconds` and the caller's deadline, and maps the driver's errors.
 
-    DuplicateKeyError passes through: the repository knows which rule it stands for.
-    Raises Unavailable when the database is away, Aborted on a lost race, DeadlineExceeded when the caller's time is over.
+    DuplicateKeyError passes through: the repository knows which rule it stands for. Raises Unavailable when the
+    database is away, Aborted on a lost race, DeadlineExceeded when the caller's time is over.
     """
     try:
         with pymongo.timeout(remaining(seconds)):

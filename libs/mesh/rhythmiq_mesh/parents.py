@@ -1,7 +1,7 @@
 """How a service with resources below a profile keeps their parent: the guard against orphans.
 
-A child is inserted first and its profile read afterwards: unless that is ACTIVE, the child is taken back. Profile's delete
-turns DELETING before it counts children, so one of the two always sees the other.
+A child is inserted first and its profile read afterwards: unless that is ACTIVE, the child is taken back. Profile's
+delete turns DELETING before it counts children, so one of the two always sees the other.
 """
 
 from __future__ import annotations

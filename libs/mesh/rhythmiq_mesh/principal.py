@@ -1,8 +1,8 @@
 """Who calls: the verified token's issuer, subject and scopes.
 
-Envoy verifies the token and forwards its payload; nothing here trusts a header that a client could have sent, because the
-edge removes those. A profile's id follows from issuer and subject alone, so every service can tell without a look-up
-whether the caller owns a resource.
+Envoy verifies the token and forwards its payload; nothing here trusts a header that a client could have sent, because
+the edge removes those. A profile's id follows from issuer and subject alone, so every service can tell without a
+look-up whether the caller owns a resource.
 """
 
 from __future__ import annotations

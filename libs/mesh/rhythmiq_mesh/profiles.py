@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import grpc
-from rhythmiq.profile.v1 import internal_pb2, internal_pb2_grpc, profile_pb2
 
+from rhythmiq.profile.v1 import internal_pb2, internal_pb2_grpc, profile_pb2
 from rhythmiq_mesh.channels import invoke
 from rhythmiq_mesh.names import profile_name
 from rhythmiq_mesh.parents import ProfileState

@@ -40,8 +40,8 @@ class Service:
 class Server:
     """A service's process. `run` returns after a drained stop.
 
-    `start` runs before the first call is served (indexes, warm-up); `background` runs beside the serving and is cancelled
-    at its end; `checks` must pass (raise nothing) for health to say SERVING; `close` releases what bootstrap opened.
+    `start` runs before health says SERVING (indexes, warm-up); `background` runs beside the serving and is cancelled at
+    its end; `checks` must pass (raise nothing) for health to say SERVING; `close` releases what bootstrap opened.
     """
 
     settings: ServiceSettings
@@ -69,15 +69,19 @@ class Server:
         await self._set_health(health_servicer, names, serving=False)
         server.add_insecure_port(self.settings.listen)
         await server.start()
-        tasks = [asyncio.create_task(self._begin(health_servicer, names))]
+        work = asyncio.create_task(self._begin(health_servicer, names))
+        work.add_done_callback(lambda _: self._stop.set())
         await self._stop.wait()
         log.info("draining")
-        await self._cancel(tasks)
+        work.cancel()
         await health_servicer.enter_graceful_shutdown()
         await asyncio.sleep(self.settings.drain_seconds)
         await server.stop(self.settings.grace_seconds)
         for close in self.close:
             await close()
+        # Work that failed takes the process down with its exception, so that whoever runs it starts it afresh.
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
 
     def stop(self) -> None:
         """Asks `run` to drain and return."""
@@ -96,7 +100,7 @@ class Server:
     async def _begin(self, health_servicer: Any, names: Sequence[str]) -> None:
         """Runs the start steps until they succeed, then the background work and the health checks."""
         for step in self.start:
-            while not await _passes(step):
+            while not await _passes(step):  # noqa: ASYNC110 - a database sets no event when it is back
                 await asyncio.sleep(_CHECK_SECONDS / 2)
         log.info("ready", extra={"listen": self.settings.listen})
         async with asyncio.TaskGroup() as group:
@@ -115,13 +119,6 @@ class Server:
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in names:
             await health_servicer.set(name, status)
-
-    @staticmethod
-    async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
-        for task in tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
 
 async def _passes(check: Check) -> bool:

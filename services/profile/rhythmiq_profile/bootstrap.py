@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 from rhythmiq.profile.v1 import internal_pb2, internal_pb2_grpc, profile_pb2, profile_pb2_grpc
-
 from rhythmiq_mesh.channels import open_channel
 from rhythmiq_mesh.clocks import SystemClock
 from rhythmiq_mesh.mongo import connect, database, ping

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Sequence
 
 import grpc
-from rhythmiq.profile.v1 import internal_pb2, internal_pb2_grpc
 
+from rhythmiq.profile.v1 import internal_pb2, internal_pb2_grpc
 from rhythmiq_mesh.channels import invoke
 from rhythmiq_mesh.names import profile_name
 from rhythmiq_profile.model import ChildCount

@@ -29,7 +29,10 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A listener. `learned_weight` is how much learned preferences count against set ones, 0 to 1; None: the default."""
+    """A listener.
+
+    `learned_weight` is how much learned preferences count against set ones, 0 to 1; None means the default.
+    """
 
     id: str
     email: str

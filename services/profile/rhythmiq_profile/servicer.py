@@ -8,8 +8,8 @@ from typing import Any
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
-from rhythmiq.profile.v1 import internal_pb2, internal_pb2_grpc, profile_pb2, profile_pb2_grpc
 
+from rhythmiq.profile.v1 import internal_pb2, internal_pb2_grpc, profile_pb2, profile_pb2_grpc
 from rhythmiq_mesh.masks import merge
 from rhythmiq_mesh.names import profile_id_of, profile_name
 from rhythmiq_mesh.principal import current_principal

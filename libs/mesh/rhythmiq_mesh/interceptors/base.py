@@ -17,8 +17,8 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 class Interceptor(grpc.aio.ServerInterceptor):
     """Base: override `unary` (one response) and `stream` (many responses).
 
-    `streaming_request` tells whether the behaviour's first argument is an iterator of requests. Wrapped handlers are kept,
-    so a call costs one dictionary look-up per interceptor.
+    `streaming_request` tells whether the behaviour's first argument is an iterator of requests. Wrapped handlers are
+    kept, so a call costs one dictionary look-up per interceptor.
     """
 
     def __init__(self) -> None:

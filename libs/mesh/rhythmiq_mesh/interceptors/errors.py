@@ -39,7 +39,7 @@ class ErrorInterceptor(Interceptor):
         async def guarded(request: Any, context: Context) -> Any:
             try:
                 return await behavior(request, context)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the one place that answers for everything
                 await _abort(method, context, error)
 
         return guarded
@@ -49,7 +49,7 @@ class ErrorInterceptor(Interceptor):
             try:
                 async for response in behavior(request, context):
                     yield response
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the one place that answers for everything
                 await _abort(method, context, error)
 
         return guarded

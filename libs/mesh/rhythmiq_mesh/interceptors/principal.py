@@ -1,8 +1,8 @@
 """Binds the verified caller to the running task.
 
-The edge verifies the token and forwards its payload as base64url JSON under PAYLOAD_KEY, replacing whatever a client sent
-under that name; services of the mesh hand it on. Nothing else can reach a service: locally its socket lies in a private
-folder, in a cluster a NetworkPolicy closes it.
+The edge verifies the token and forwards its payload as base64url JSON under PAYLOAD_KEY, replacing whatever a client
+sent under that name; services of the mesh hand it on. Nothing else can reach a service: locally its socket lies in a
+private folder, in a cluster a NetworkPolicy closes it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import protovalidate
@@ -88,7 +88,7 @@ def _violation(violation: Any, prefix: str) -> FieldViolation:
 Clear = Callable[[Message], None]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _clearer(descriptor: Descriptor) -> Clear | None:
     """A function that clears the OUTPUT_ONLY fields of a message and its children; None when there are none."""
     own = [field.name for field in descriptor.fields if _output_only(field)]
