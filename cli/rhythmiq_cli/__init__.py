@@ -1,0 +1,1 @@
+"""The `rhythmiq` command."""

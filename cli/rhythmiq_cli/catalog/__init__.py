@@ -1,0 +1,1 @@
+"""Catalogue files: reading, mapping, converting, sending, and what became of each row."""
