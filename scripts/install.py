@@ -232,6 +232,8 @@ class Pip:
                 self._progress(f"{what}: {count} of {total}: {name}", milestone=count % 20 == 0)
             elif word == "Installing" and "collected" in line:
                 self._progress(f"{what}: unpacking", milestone=True)
+            elif "Retrying (" in line:
+                self._progress(f"{what}: no answer from the package index; pip tries again", milestone=True)
         process.wait()
         self._progress("", milestone=False)
         return lines
@@ -246,7 +248,7 @@ class Pip:
 def _install_lock(pip: Pip, name: str) -> None:
     lock = ROOT / "locks" / f"{name}.txt"
     total = sum("==" in line for line in lock.read_text().splitlines())
-    size = "; the first time it downloads some 300 MB" if name == "dev" else ""
+    size = "; the first time it downloads some 220 MB" if name == "dev" else ""
     say(f"installing up to {total} packages from locks/{name}.txt{size}")
     pip.install(f"locks/{name}.txt", total, "--require-hashes", "--only-binary=:all:", "-r", str(lock))
 
