@@ -94,11 +94,9 @@ class Teller:
             fact = "carries well at a safe volume" if speaks_for else "quiet parts may get lost at a safe volume"
             return f"{fact}, because {main.lean.because}"
         qualities = " and ".join(dict.fromkeys(_quality(pull) for pull in same))
-        return (
-            f"{qualities}, because {main.lean.because}"
-            if speaks_for
-            else f"less {qualities} than suits: {main.lean.because}"
-        )
+        if speaks_for:
+            return f"{qualities}, because {main.lean.because}"
+        return f"not so {qualities}, although {main.lean.because}"
 
     def _preference(self, position: int, column: int, name: str) -> str:
         leaning = self._plan.leanings[column]

@@ -113,8 +113,8 @@ def make_plan(snapshot: CatalogSnapshot, situation: Situation) -> Plan:
     for lean in active_leans(situation.surroundings):
         column = plan.column(Group.SURROUNDINGS, lean.kind)
         feature = features.INDEX[lean.feature]
-        target = features.standard_score(lean.feature, lean.target)
-        plan.pulls.append(Pull(column, feature, target, lean.weight, SURROUNDINGS_WIDTH, lean))
+        wanted = features.standard_score(lean.feature, lean.target)
+        plan.pulls.append(Pull(column, feature, wanted, lean.weight, SURROUNDINGS_WIDTH, lean))
     for name, target in situation.tuning.items():
         _add_target(plan, name, target)
     for leaning in situation.leanings:

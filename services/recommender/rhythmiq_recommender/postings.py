@@ -95,8 +95,8 @@ class Postings:
     def distinct(self) -> tuple[Postings, NDArray[np.int32]]:
         """The distinct sets of values, and by row the number of its set.
 
-        Many rows share a set (of genres, say), so what a set is worth can be worked out once for all of them. Sets are told
-        apart by a 64-bit hash: good for scores, not for filters.
+        Many rows share a set (of genres, say), so what a set is worth can be worked out once for all of them. Sets are
+        told apart by a 64-bit hash: good for scores, not for filters.
         """
         marks = np.random.default_rng(0).integers(1, 2**63, int(self.values.max(initial=-1)) + 1, np.uint64)
         owners = np.repeat(np.arange(len(self)), np.diff(self.offsets))

@@ -52,7 +52,8 @@ class Condition:
             return self.values.get(str(surrounding.value), 0.0)
         if isinstance(surrounding.value, str):
             return 0.0
-        return float(np.interp(surrounding.value, *zip(*self.curve, strict=True)))
+        numbers, strengths = zip(*self.curve, strict=True)
+        return float(np.interp(surrounding.value, numbers, strengths))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from rhythmiq_recommender.snapshot import CatalogSnapshot
 class PriorRanker:
     """Ranks by the documented prior over surroundings, preferences, tuning and seeds.
 
-    A wanted feature adds `weight * (near(item) - near(typical item))` with near = 1 / (1 + distance²): bounded, positive for
-    what fits better than usual, negative for what fits worse, and nothing where the item's value is not known.
+    A wanted feature adds `weight * (near(item) - near(typical))` with near = 1 / (1 + distance²): bounded, positive
+    for what fits better than usual, negative for what fits worse, and nothing where the item's value is not known.
     """
 
     name = "prior/1"

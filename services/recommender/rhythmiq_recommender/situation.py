@@ -15,7 +15,7 @@ EnvironmentKind = str
 """Name of an environment kind as in the API, lower case: `ambient_noise`, `activity`, `local_time` …"""
 
 EnvironmentValue = float | str
-"""A number in the kind's unit; for `local_time` hours since midnight, 0 to 24; else an enum value's name, lower case."""
+"""A number in the kind's unit; of `local_time` hours since midnight, 0 to 24; else an enum value's name, lower case."""
 
 
 class Origin(Enum):

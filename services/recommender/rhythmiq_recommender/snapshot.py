@@ -105,10 +105,9 @@ class Vocabularies:
 class CatalogSnapshot:
     """All items at one moment. Immutable: `with_changes` gives a new one and leaves this one to those who use it."""
 
-    def __init__(self, columns: Columns, names: Vocabularies, row_ids: dict[str, bytes]) -> None:
+    def __init__(self, columns: Columns, names: Vocabularies) -> None:
         self.columns = columns
         self.names = names
-        self._ids_by_external = row_ids
         self.means = _means_by_kind(columns)
         self.scores = _filled_scores(columns, self.means)
         self.vectors = _vectors(columns, self.scores)
@@ -121,8 +120,8 @@ class CatalogSnapshot:
     @classmethod
     def build(cls, items: Iterable[bytes]) -> CatalogSnapshot:
         """Indexes serialized `rhythmiq.recommender.v1.Item` messages; of two with one id, the last counts."""
-        names, external = Vocabularies.empty(), dict[str, bytes]()
-        return cls(_read(items, names, external), names, external)
+        names = Vocabularies.empty()
+        return cls(_read(items, names), names)
 
     @classmethod
     def empty(cls) -> CatalogSnapshot:
@@ -133,15 +132,13 @@ class CatalogSnapshot:
 
         `deleted_ids` are item ids (UUIDs, with or without `items/`); those that are not there are passed over.
         """
-        names, external = self.names.copy(), dict(self._ids_by_external)
+        names = self.names.copy()
         gone = [row for row in map(self.row_of_id, map(id_of_name, deleted_ids)) if row is not None]
-        for row in gone:
-            external.pop(self.item(row).external_id, None)
-        added = _read(upserts, names, external)
+        added = _read(upserts, names)
         keep = np.ones(len(self), np.bool_)
         keep[gone] = False
         keep[np.isin(self.columns.ids, added.ids)] = False
-        return CatalogSnapshot(self.columns.take(np.flatnonzero(keep)).joined(added), names, external)
+        return CatalogSnapshot(self.columns.take(np.flatnonzero(keep)).joined(added), names)
 
     def __len__(self) -> int:
         return len(self.columns.items)
@@ -158,10 +155,6 @@ class CatalogSnapshot:
     def row_of_name(self, name: str) -> int | None:
         return self.row_of_id(id_of_name(name))
 
-    def row_of_external_id(self, external_id: str) -> int | None:
-        item_id = self._ids_by_external.get(external_id)
-        return None if item_id is None else self.row_of_id(item_id)
-
     @cached_property
     def first_artist(self) -> NDArray[np.int32]:
         """By row: the main artist's id, or UNKNOWN."""
@@ -172,15 +165,14 @@ class CatalogSnapshot:
         return first
 
 
-def _read(items: Iterable[bytes], names: Vocabularies, external: dict[str, bytes]) -> Columns:
-    """Parses items into columns in order of id, adding their names and external ids to what is known."""
+def _read(items: Iterable[bytes], names: Vocabularies) -> Columns:
+    """Parses items into columns in order of id, adding their names to those known."""
     latest: dict[bytes, tuple[bytes, item_pb2.Item]] = {}
     for serialized in items:
         item = item_pb2.Item.FromString(serialized)
         latest[id_of_name(item.name or item.uid)] = (serialized, item)
     ids = sorted(latest)
     parsed = [latest[item_id][1] for item_id in ids]
-    external.update((item.external_id, item_id) for item_id, item in zip(ids, parsed, strict=True) if item.external_id)
     raw = np.array([features.read_features(item) for item in parsed], np.float64).reshape(len(ids), features.COUNT)
     return Columns(
         ids=np.array(ids, "S16"),

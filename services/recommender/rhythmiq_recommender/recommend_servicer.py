@@ -1,0 +1,101 @@
+"""rhythmiq.recommender.v1.RecommenderService: protobuf in, use case, protobuf out."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import grpc
+
+from rhythmiq.recommender.v1 import item_pb2, recommender_pb2, recommender_pb2_grpc
+from rhythmiq.type.v1 import audio_pb2
+from rhythmiq_mesh.principal import current_principal
+from rhythmiq_recommender.environment_messages import kind_number, message_of_value, values_of
+from rhythmiq_recommender.recommend import Answer, Recommend
+from rhythmiq_recommender.situation import DEFAULT_COUNT, Explicit, Filter, Seeds, Target, Wish
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_DEFAULT_WEIGHT: Final = 1.0
+
+
+class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
+    """Only the owner of a profile may ask for it."""
+
+    def __init__(self, recommend: Recommend) -> None:
+        self._recommend = recommend
+
+    async def Recommend(
+        self, request: recommender_pb2.RecommendRequest, context: Context
+    ) -> recommender_pb2.RecommendResponse:
+        profile_id = current_principal().require_owner(request.parent)
+        return response_of(await self._recommend(wish_of(request, profile_id)))
+
+
+def wish_of(request: recommender_pb2.RecommendRequest, profile_id: str) -> Wish:
+    """The wish in a validated request."""
+    return Wish(
+        profile_id=profile_id,
+        kind=request.kind or item_pb2.Item.TRACK,
+        count=request.count if request.HasField("count") else DEFAULT_COUNT,
+        environment=values_of(request.environment),
+        tuning={name: _target(target) for name, target in request.tuning.features.items()},
+        seeds=Seeds(list(request.seeds.items), list(request.seeds.artists), list(request.seeds.genres)),
+        exclude_items=list(request.exclude_items),
+        filter=_filter(request.filter),
+        seed=request.seed if request.HasField("seed") else None,
+        uses_surroundings=request.mode != recommender_pb2.RecommendRequest.USER_GUIDED,
+    )
+
+
+def _target(message: audio_pb2.FeatureTarget) -> Target:
+    return Target(
+        min=message.min if message.HasField("min") else None,
+        max=message.max if message.HasField("max") else None,
+        target=message.target if message.HasField("target") else None,
+        weight=message.weight if message.HasField("weight") else _DEFAULT_WEIGHT,
+    )
+
+
+def _filter(message: recommender_pb2.RecommendFilter) -> Filter:
+    return Filter(
+        genres=list(message.genres),
+        exclude_genres=list(message.exclude_genres),
+        explicit=Explicit(message.explicit),
+        languages=list(message.languages),
+        min_year=message.min_year if message.HasField("min_year") else None,
+        max_year=message.max_year if message.HasField("max_year") else None,
+        exclude_artists=list(message.exclude_artists),
+    )
+
+
+def response_of(answer: Answer) -> recommender_pb2.RecommendResponse:
+    """The answer as a message; items are parsed here, and only those that are returned."""
+    response = recommender_pb2.RecommendResponse(ranker=answer.ranker)
+    for rank, pick in enumerate(answer.picks, start=1):
+        recommendation = response.recommendations.add(rank=rank, score=pick.score)
+        recommendation.item.MergeFromString(answer.snapshot.columns.items[pick.row])
+        for reason in pick.reasons:
+            recommendation.reasons.add(
+                group=reason.group.value,
+                subject=reason.subject,
+                contribution=reason.contribution,
+                text=reason.text,
+            )
+    for surrounding in sorted(answer.surroundings, key=lambda used: kind_number(used.kind)):
+        use = response.environment.add(
+            kind=kind_number(surrounding.kind),
+            origin=surrounding.origin.value,
+            value=message_of_value(surrounding.kind, surrounding.value),
+        )
+        if surrounding.age is not None:
+            use.age.FromNanoseconds(round(surrounding.age * 1e9))
+    for leaning in answer.leanings:
+        response.preferences.add(
+            name=leaning.name,
+            type=leaning.type.value,
+            value=leaning.value,
+            weight=leaning.weight,
+        )
+    for lack in answer.degradations:
+        response.degradations.add(subject=lack.subject, reason=lack.reason, text=lack.text)
+    return response
