@@ -1,0 +1,21 @@
+"""Settings from `RHYTHMIQ_RECOMMENDER_*`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from rhythmiq_mesh.config import ServiceSettings
+
+
+class RecommenderSettings(ServiceSettings):
+    """Settings of the recommender service."""
+
+    model_config = SettingsConfigDict(env_prefix="RHYTHMIQ_RECOMMENDER_")
+
+    mongo_database: str = Field(
+        default="rhythmiq_recommender", description="Database of this service.", pattern=r"^[A-Za-z0-9_-]{1,63}$"
+    )
+    profile_address: str = Field(description="Address of the profile service.", min_length=1)
+    preference_address: str = Field(description="Address of the preference service.", min_length=1)
+    variable_address: str = Field(description="Address of the variable service.", min_length=1)

@@ -1,0 +1,110 @@
+"""Keeps this replica's view of the catalogue current."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import aclosing
+
+from rhythmiq_mesh.errors import Unavailable
+from rhythmiq_recommender.item_messages import message_of
+from rhythmiq_recommender.model import Item
+from rhythmiq_recommender.ports import Changes, HistoryLost, ItemFeed
+from rhythmiq_recommender.snapshot import CatalogSnapshot
+
+log = logging.getLogger("rhythmiq.catalog")
+
+_CHUNK = 8_000
+_REST = 4.0
+"""While changes keep coming, the time between rebuilds in times of the last one's duration."""
+_MANY = 1_000
+"""From here on changes are an import, which rebuilding would slow down: it waits until the import is over …"""
+_LONGEST_WAIT = 10.0
+"""… or for this many seconds."""
+_FIRST_PAUSE, _LAST_PAUSE = 0.1, 2.0
+
+
+class CatalogFollower:
+    """Holds the newest snapshot.
+
+    A change shows within about a second of being stored, in every replica alike (the one that stored it too), once a
+    quarter of a second was quiet; during a long import the snapshot advances every few seconds. While the database is
+    away the last snapshot stays.
+    """
+
+    def __init__(self, feed: ItemFeed) -> None:
+        self._feed = feed
+        self._snapshot = CatalogSnapshot.empty()
+        self._position: object = None
+        self._pending: set[str] = set()
+        self._next_rebuild = 0.0
+
+    @property
+    def snapshot(self) -> CatalogSnapshot:
+        """The catalogue as last seen. Immutable: keep it for the length of one answer."""
+        return self._snapshot
+
+    async def load(self) -> None:
+        """Reads the whole catalogue, a chunk at a time so that memory stays bounded. Raises Unavailable."""
+        start = time.monotonic()
+        # What changes during the load is read again afterwards: the position is taken first.
+        position = await self._feed.position()
+        snapshot = CatalogSnapshot.empty()
+        chunk: list[Item] = []
+        async with aclosing(self._feed.everything()) as batches:
+            async for batch in batches:
+                chunk += batch
+                if len(chunk) >= _CHUNK:
+                    snapshot = await asyncio.to_thread(_changed, snapshot, chunk, ())
+                    chunk = []
+        self._snapshot = await asyncio.to_thread(_changed, snapshot, chunk, ())
+        self._position = position
+        self._pending.clear()
+        log.info("catalog loaded", extra={"items": len(self._snapshot), "seconds": round(time.monotonic() - start, 2)})
+
+    async def follow(self) -> None:
+        """Applies changes as they happen, until cancelled; loads first where that is needed."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                if self._position is None:
+                    await self.load()
+                async with aclosing(self._feed.changes(self._position)) as feed:
+                    async for changes in feed:
+                        pause = _FIRST_PAUSE
+                        await self._take(changes)
+            except HistoryLost:
+                log.warning("the catalog's history is lost: loading all of it")
+                self._position = None
+            except Unavailable as error:
+                log.warning("the catalog cannot be followed", extra={"reason": error.reason, "retry_seconds": pause})
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LAST_PAUSE)
+
+    async def _take(self, changes: Changes) -> None:
+        self._pending |= changes.item_ids
+        start = time.monotonic()
+        due = self._next_rebuild + (_LONGEST_WAIT if len(self._pending) >= _MANY else 0.0)
+        if self._pending and (not changes.item_ids or start >= due):
+            await self._apply(sorted(self._pending))
+            self._pending.clear()
+            end = time.monotonic()
+            self._next_rebuild = end + _REST * (end - start)
+        # Only now: what a failure interrupts is told again.
+        if not self._pending:
+            self._position = changes.position
+
+    async def _apply(self, item_ids: Sequence[str]) -> None:
+        snapshot = self._snapshot
+        for start in range(0, len(item_ids), _CHUNK):
+            wanted = item_ids[start : start + _CHUNK]
+            present = await self._feed.present(wanted)
+            gone = set(wanted).difference(item.id for item in present)
+            snapshot = await asyncio.to_thread(_changed, snapshot, present, gone)
+        self._snapshot = snapshot
+
+
+def _changed(snapshot: CatalogSnapshot, items: Sequence[Item], gone: Iterable[str]) -> CatalogSnapshot:
+    return snapshot.with_changes([message_of(item).SerializeToString() for item in items], gone)

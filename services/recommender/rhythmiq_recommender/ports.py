@@ -1,0 +1,71 @@
+"""What the catalogue's use cases need."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from rhythmiq_recommender.model import Draft, Item, ItemQuery
+
+
+class ItemRepository(Protocol):
+    """The catalogue in storage."""
+
+    async def upsert(self, drafts: Sequence[Draft], now: datetime) -> list[bytes | None]:
+        """Stores drafts of different items, all acknowledged by a majority when this returns.
+
+        Returns for each, in order, the digest that was stored when it was written, or None for a new item. An item
+        whose digest is the draft's is left as it is. Exact under concurrency: of two calls that create the same item,
+        one finds it. Raises Unavailable, Aborted.
+        """
+        ...
+
+    async def get(self, item_id: str) -> Item | None:
+        """Raises Unavailable."""
+        ...
+
+    async def page(self, query: ItemQuery, *, after: str, limit: int) -> list[Item]:
+        """The first `limit` items that match, by id, with ids greater than `after`. Raises Unavailable."""
+        ...
+
+    async def delete(self, item_id: str, *, expected_etag: str) -> bool:
+        """Removes an item unless its etag is another one; tells whether it did. Raises Unavailable."""
+        ...
+
+
+class HistoryLost(Exception):
+    """The changes since a position can no longer be told: read everything again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Items created, updated or deleted, and the place in the history where that leads to."""
+
+    item_ids: frozenset[str]
+    position: object
+    """Only the feed that gave it knows what it means."""
+
+
+class ItemFeed(Protocol):
+    """The catalogue as it changes."""
+
+    async def position(self) -> object:
+        """The present place in the history. Raises Unavailable."""
+        ...
+
+    def everything(self) -> AsyncGenerator[Sequence[Item], None]:
+        """All items, in batches. Raises Unavailable."""
+        ...
+
+    def changes(self, since: object) -> AsyncGenerator[Changes, None]:
+        """What has changed since a position, as it happens; without an item when a quarter of a second was quiet.
+
+        Raises Unavailable, HistoryLost.
+        """
+        ...
+
+    async def present(self, item_ids: Sequence[str]) -> Sequence[Item]:
+        """Those of the items that exist. Raises Unavailable."""
+        ...
