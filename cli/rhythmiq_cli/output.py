@@ -10,7 +10,7 @@ import enum
 import functools
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NoReturn, ParamSpec, TypeVar
 
 import typer
@@ -110,9 +110,17 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title:
     _stdout().print(table)
 
 
+def print_pairs(pairs: Mapping[str, str]) -> None:
+    """Prints names and values, one pair a line; those without a value are left out."""
+    shown = {name: value for name, value in pairs.items() if value}
+    width = max(map(len, shown), default=0)
+    for name, value in shown.items():
+        print_line(f"{name:<{width}}  {value}")
+
+
 def print_line(text: str = "") -> None:
     """Prints a line of the result."""
-    _stdout().print(escape(text), highlight=False, soft_wrap=True)
+    typer.echo(text)
 
 
 def _stdout() -> Console:
