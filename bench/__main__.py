@@ -1,0 +1,84 @@
+"""`python -m bench`: measures speed, prints a table, writes bench/reports/speed.json.
+
+Figures depend on the machine, so each stands beside its limit or its peer, measured in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import speed
+from bench.catalogues import catalogues, data_folder
+
+REPORT = Path(__file__).parent / "reports" / "speed.json"
+MEMORY_LIMIT_MIB = 400
+
+
+def rows(report: dict[str, Any]) -> list[tuple[str, str, str, bool]]:
+    """What is promised: figure, measured, limit, kept."""
+    full, profile = report["full"], report["profile"]
+    memory = full["memory_mib"]["recommender"]
+    ours, peers = profile["rhythmiq"]["per_second"], profile["fastapi"]["per_second"]
+    return [
+        (f"Recommend, {full['items']:,} items: p50", f"{full['p50_ms']} ms", "<= 15 ms", full["p50_ms"] <= 15),
+        (f"Recommend, {full['items']:,} items: p99", f"{full['p99_ms']} ms", "<= 40 ms", full["p99_ms"] <= 40),
+        (
+            f"Recommend: p50 from {report['small']['items']:,} to {full['items']:,} items",
+            f"{report['p50_growth']}x",
+            "< 2x",
+            report["p50_growth"] < 2,
+        ),
+        (
+            "GetProfile: throughput against FastAPI",
+            f"{profile['throughput_ratio']}x ({ours} : {peers} per second)",
+            ">= 1.0x",
+            profile["throughput_ratio"] >= 1,
+        ),
+        (
+            "Catalogue import, end to end",
+            f"{full['import_items_per_second']:,} items/s",
+            ">= 10,000 items/s",
+            full["import_items_per_second"] >= 10_000,
+        ),
+        ("Recommender memory", f"{memory} MiB", f"<= {MEMORY_LIMIT_MIB} MB", memory * 1.048576 <= MEMORY_LIMIT_MIB),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--data", help="folder of real data sets (default: RHYTHMIQ_DATA_DIR)")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of each measurement")
+    options = parser.parse_args()
+    folder = data_folder(options.data)
+    with tempfile.TemporaryDirectory() as scratch:
+        full, small = catalogues(folder, Path(scratch))
+        report = speed.recommend(full, small=small, seconds=options.seconds)
+    report["catalogue"] = "spotify-tracks" if folder else "generated"
+    report["machine"] = {"cores": os.cpu_count(), "python": platform.python_version(), "kernel": platform.release()}
+    console = Console()
+    table = Table("what", "measured", "limit", "kept", title=f"Speed ({report['catalogue']}, {os.cpu_count()} cores)")
+    for what, measured, limit, kept in rows(report):
+        table.add_row(what, measured, limit, "yes" if kept else "NO")
+    console.print(table)
+    cpu = Table("process", "Recommend, CPU ms", "GetProfile, CPU ms", "memory MiB", title="Per request, at 4 at a time")
+    recommend, profile = report["full"], report["profile"]["rhythmiq"]
+    for name in recommend["cpu_ms_per_request"]:
+        per = [part["cpu_ms_per_request"].get(name, 0) for part in (recommend, profile)]
+        cpu.add_row(name, *map(str, per), str(recommend["memory_mib"].get(name, "")))
+    console.print(cpu)
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(json.dumps(report, indent=2) + "\n")
+    console.print(f"Details: {REPORT.relative_to(Path.cwd()) if REPORT.is_relative_to(Path.cwd()) else REPORT.name}")
+
+
+if __name__ == "__main__":
+    main()
