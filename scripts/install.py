@@ -60,10 +60,12 @@ def _succeeds(*command: str | Path) -> bool:
 
 
 def _digest(*files: Path) -> str:
-    """Covers the files and where the project lies, because scripts in .venv name it."""
+    """Covers what the files say, comments apart, and where the project lies, because scripts in .venv name it."""
     digest = hashlib.sha256(str(ROOT).encode())
     for file in files:
-        digest.update(f"\0{file.relative_to(ROOT)}\0".encode() + file.read_bytes())
+        lines = (line.strip() for line in file.read_text().splitlines())
+        text = "\n".join(line for line in lines if line and not line.startswith("#"))
+        digest.update(f"\0{file.relative_to(ROOT)}\0{text}".encode())
     return digest.hexdigest()
 
 
