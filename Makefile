@@ -8,7 +8,7 @@ PACKAGES := libs/mesh services/profile services/preference services/variable ser
 # Everything a person wrote; `wildcard` because bench/ is a folder that a slim clone may leave out.
 CODE := $(PACKAGES) $(wildcard scripts tests bench) protos/generate.py
 
-.PHONY: help setup setup-all run test lint format proto lock bench clean
+.PHONY: help setup setup-all run test lint format proto docs lock bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -35,11 +35,12 @@ else
 	exit $$status
 endif
 
-lint: setup-all ## ruff, mypy --strict, buf lint, stubs are current, import rules
+lint: setup-all ## ruff, mypy --strict, buf lint, generated files are current, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy $(CODE)
 	@$(BIN)/python protos/generate.py --check --lint
+	@$(BIN)/python scripts/configuration.py --check
 	@$(BIN)/lint-imports
 
 format: setup ## puts the code into shape
@@ -48,6 +49,9 @@ format: setup ## puts the code into shape
 
 proto: setup ## generates stubs and the edge's descriptors from protos/
 	@$(BIN)/python protos/generate.py
+
+docs: setup ## generates docs/configuration.md from the settings classes
+	@$(BIN)/python scripts/configuration.py
 
 lock: setup ## resolves locks/*.txt anew; UPGRADE=1 takes newer versions
 	@$(BIN)/python scripts/lock.py $(if $(UPGRADE),--upgrade)
