@@ -1,0 +1,1 @@
+"""What a listener leans towards, and away from."""

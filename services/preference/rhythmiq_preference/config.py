@@ -1,0 +1,19 @@
+"""Settings from `RHYTHMIQ_PREFERENCE_*`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from rhythmiq_mesh.config import ServiceSettings
+
+
+class PreferenceSettings(ServiceSettings):
+    """Settings of the preference service."""
+
+    model_config = SettingsConfigDict(env_prefix="RHYTHMIQ_PREFERENCE_")
+
+    mongo_database: str = Field(
+        default="rhythmiq_preference", description="Database of this service.", pattern=r"^[A-Za-z0-9_-]{1,63}$"
+    )
+    profile_address: str = Field(description="Address of the profile service.", min_length=1)

@@ -1,0 +1,146 @@
+"""Protobuf in, use case, protobuf out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+from google.protobuf.empty_pb2 import Empty
+
+from rhythmiq.preference.v1 import internal_pb2, internal_pb2_grpc, preference_pb2, preference_pb2_grpc
+from rhythmiq.profile.v1 import internal_pb2 as children_pb2
+from rhythmiq.profile.v1 import internal_pb2_grpc as children_pb2_grpc
+from rhythmiq_mesh.masks import merge
+from rhythmiq_mesh.names import child_id_of, profile_id_of
+from rhythmiq_mesh.principal import current_principal
+from rhythmiq_mesh.requests import request_key
+from rhythmiq_preference.model import COLLECTION, Origin, Preference, Type
+from rhythmiq_preference.use_cases import (
+    CountPreferences,
+    CreatePreference,
+    DeletePreference,
+    GetPreference,
+    ListPreferences,
+    UpdatePreference,
+    WriteLearnedPreferences,
+)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True)
+class PreferenceServicer(preference_pb2_grpc.PreferenceServiceServicer):
+    """rhythmiq.preference.v1.PreferenceService."""
+
+    create: CreatePreference
+    get: GetPreference
+    list: ListPreferences
+    update: UpdatePreference
+    delete: DeletePreference
+
+    async def CreatePreference(
+        self, request: preference_pb2.CreatePreferenceRequest, context: Context
+    ) -> preference_pb2.Preference:
+        profile_id = current_principal().require_owner(request.parent)
+        key = request_key(request, method="CreatePreference", parent=request.parent)
+        return to_proto(await self.create(from_proto(profile_id, request.preference), key))
+
+    async def GetPreference(
+        self, request: preference_pb2.GetPreferenceRequest, context: Context
+    ) -> preference_pb2.Preference:
+        profile_id = current_principal().require_owner(request.name)
+        return to_proto(await self.get(profile_id, child_id_of(request.name)))
+
+    async def ListPreferences(
+        self, request: preference_pb2.ListPreferencesRequest, context: Context
+    ) -> preference_pb2.ListPreferencesResponse:
+        profile_id = current_principal().require_owner(request.parent)
+        page, token = await self.list(profile_id, request.page_size, request.page_token)
+        return preference_pb2.ListPreferencesResponse(
+            preferences=[to_proto(preference) for preference in page], next_page_token=token
+        )
+
+    async def UpdatePreference(
+        self, request: preference_pb2.UpdatePreferenceRequest, context: Context
+    ) -> preference_pb2.Preference:
+        patch = request.preference
+        profile_id = current_principal().require_owner(patch.name)
+
+        def change(stored: Preference) -> Preference:
+            merged = merge(to_proto(stored), patch, request.update_mask, field="preference")
+            return replace(stored, value=merged.value, weight=merged.weight)
+
+        return to_proto(await self.update(profile_id, child_id_of(patch.name), patch.etag, change))
+
+    async def DeletePreference(self, request: preference_pb2.DeletePreferenceRequest, context: Context) -> Empty:
+        profile_id = current_principal().require_owner(request.name)
+        await self.delete(profile_id, child_id_of(request.name), request.etag)
+        return Empty()
+
+
+@dataclass(frozen=True)
+class PreferenceInternalServicer(internal_pb2_grpc.PreferenceInternalServiceServicer):
+    """rhythmiq.preference.v1.PreferenceInternalService, for the mesh only."""
+
+    write_learned: WriteLearnedPreferences
+
+    async def BatchWriteLearnedPreferences(
+        self, request: internal_pb2.BatchWriteLearnedPreferencesRequest, context: Context
+    ) -> internal_pb2.BatchWriteLearnedPreferencesResponse:
+        profile_id = profile_id_of(request.parent)
+        drafts = [from_proto(profile_id, preference) for preference in request.preferences]
+        key = request_key(request, method="BatchWriteLearnedPreferences", parent=request.parent)
+        written = await self.write_learned(profile_id, drafts, key)
+        return internal_pb2.BatchWriteLearnedPreferencesResponse(
+            preferences=[to_proto(preference) for preference in written.preferences],
+            kept_set_count=written.kept_set_count,
+            left_out_count=written.left_out_count,
+        )
+
+
+@dataclass(frozen=True)
+class ChildrenServicer(children_pb2_grpc.ProfileChildrenServiceServicer):
+    """rhythmiq.profile.v1.ProfileChildrenService, for the profile service."""
+
+    count: CountPreferences
+
+    async def CountProfileChildren(
+        self, request: children_pb2.CountProfileChildrenRequest, context: Context
+    ) -> children_pb2.CountProfileChildrenResponse:
+        count = await self.count(profile_id_of(request.parent))
+        kind = children_pb2.CountProfileChildrenResponse.KindCount(kind=COLLECTION, count=count)
+        return children_pb2.CountProfileChildrenResponse(kinds=[kind] if count else [])
+
+
+def from_proto(profile_id: str, message: preference_pb2.Preference) -> Preference:
+    """A draft: id, origin, times and etag are the use case's."""
+    return Preference(
+        id="",
+        profile_id=profile_id,
+        type=Type[preference_pb2.Preference.Type.Name(message.type)],
+        value=message.value,
+        weight=message.weight,
+        origin=Origin.SET,
+        create_time=_EPOCH,
+        update_time=_EPOCH,
+        etag="",
+    )
+
+
+def to_proto(preference: Preference) -> preference_pb2.Preference:
+    """The API's view of a preference."""
+    message = preference_pb2.Preference(
+        name=preference.name,
+        uid=preference.id,
+        type=preference_pb2.Preference.Type.Value(preference.type.name),
+        value=preference.value,
+        weight=preference.weight,
+        origin=preference_pb2.Preference.Origin.Value(preference.origin.name),
+        etag=preference.etag,
+    )
+    message.create_time.FromDatetime(preference.create_time)
+    message.update_time.FromDatetime(preference.update_time)
+    return message
