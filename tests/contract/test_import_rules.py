@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 import tomllib
@@ -27,6 +28,14 @@ def test_every_package_of_the_project_is_under_the_import_rules() -> None:
     packages |= {path.parent.name for path in ROOT.glob("services/*/rhythmiq_*/__init__.py")}
     packages |= {path.parent.name for path in ROOT.glob("cli/rhythmiq_*/__init__.py")}
     assert packages == set(_settings()["root_packages"])
+
+
+def test_every_package_of_the_project_is_measured_by_coverage() -> None:
+    measured = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["coverage"]["run"]["source_pkgs"]
+    assert set(measured) == set(_settings()["root_packages"])
+    for package in measured:
+        # Of a package that no process imports, coverage reports nothing, rather than 0%.
+        assert importlib.import_module(package).__name__ == package
 
 
 def test_every_service_is_a_stranger_to_every_other() -> None:
