@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,6 +65,7 @@ class LocalMesh:
         self._stopping = False
         self._ended = asyncio.Event()
         self._ready = False
+        self._waiting: list[str] = []
 
     async def run(self, on_ready: Callable[[], None]) -> None:
         """Starts all, calls `on_ready` in a thread once all serve, and supervises until SIGTERM or Ctrl-C.
@@ -83,46 +84,56 @@ class LocalMesh:
                 await self._stop_all()
 
     async def _start(self) -> None:
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                uri = await self._start_database()
+                self._start_services(uri)
+                # Envoy waits for the services by itself.
+                self._launch(programs.envoy(programs.find_envoy(), self._configure_edge(), self._place.log("envoy")))
+                bounded = [*(child.program.log for child in self._children.values()), self._access_log]
+                self._tasks.append(asyncio.create_task(logs.keep_bounded(bounded)))
+                await self._until(self._missing)
+        except TimeoutError:
+            raise self._not_ready(self._waiting) from None
+        self._ready = True
+
+    async def _start_database(self) -> str:
+        """The connection string of a database that accepts writes."""
         uri = os.environ.get(programs.MONGO_VARIABLE, "")
         if uri:
             await mongo.check_external(uri)
-        else:
-            socket, log = self._place.socket("mongod"), self._place.log("mongod")
-            self._launch(programs.mongod(programs.find_mongod(), self._place.state.mongo, socket, log))
-            uri = mongo.uri_of(socket)
-        envoy = programs.envoy(programs.find_envoy(), self._configure_edge(), self._place.log("envoy"))
-        page_token_key = load_or_create_page_token_key(self._place.state.page_token_key)
-        sockets = {name: self._place.socket(name) for name in programs.SERVICES}
-        # All at once: the services wait for the database by themselves, and Envoy for the services.
-        for name in programs.SERVICES:
-            self._launch(programs.service(name, sockets, uri, page_token_key, self._place.log(name)))
-        self._launch(envoy)
-        bounded = [*(child.program.log for child in self._children.values()), self._access_log]
-        self._tasks.append(asyncio.create_task(logs.keep_bounded(bounded)))
-        try:
-            async with asyncio.timeout(_START_SECONDS):
-                await self._until_ready()
-        except TimeoutError:
-            raise self._not_ready(await self._missing()) from None
-        self._ready = True
+            return uri
+        socket = self._place.socket("mongod")
+        self._launch(
+            programs.mongod(programs.find_mongod(), self._place.state.mongo, socket, self._place.log("mongod"))
+        )
+        primary = asyncio.create_task(mongo.make_primary(socket))
 
-    async def _until_ready(self) -> None:
-        primary = None
-        if "mongod" in self._children:
-            primary = asyncio.create_task(mongo.make_primary(self._place.socket("mongod")))
+        async def missing() -> list[str]:
+            return [] if primary.done() else ["mongod"]
+
         try:
-            while True:
-                waiting = ["mongod"] if primary is not None and not primary.done() else await self._missing()
-                hopeless = [c.program.name for c in self._children.values() if c.quick_ends >= _HOPELESS_AFTER]
-                if hopeless:
-                    raise self._not_ready(hopeless)
-                if not waiting:
-                    return
-                self._report.waiting(f"waiting for {', '.join(waiting)}")
-                await asyncio.sleep(_POLL_SECONDS)
+            await self._until(missing)
+            primary.result()
         finally:
-            if primary is not None:
-                await _cancel([primary])
+            await _cancel([primary])
+        return mongo.uri_of(socket)
+
+    def _start_services(self, mongo_uri: str) -> None:
+        key = load_or_create_page_token_key(self._place.state.page_token_key)
+        sockets = {name: self._place.socket(name) for name in programs.SERVICES}
+        for name in programs.SERVICES:
+            self._launch(programs.service(name, sockets, mongo_uri, key, self._place.log(name)))
+
+    async def _until(self, missing: Callable[[], Awaitable[list[str]]]) -> None:
+        """Returns when nothing is missing. Raises CommandError when a child ends again and again."""
+        while waiting := await missing():
+            self._waiting = waiting
+            hopeless = [c.program.name for c in self._children.values() if c.quick_ends >= _HOPELESS_AFTER]
+            if hopeless:
+                raise self._not_ready(hopeless)
+            self._report.waiting(f"waiting for {', '.join(waiting)}")
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def _tell_of_restarts(self) -> None:
         """Says when everything serves again after something ended. Never returns."""

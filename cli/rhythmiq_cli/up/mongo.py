@@ -19,8 +19,11 @@ _EXTERNAL_TIMEOUT_MS = 5000
 
 
 def uri_of(socket: Path) -> str:
-    """Connection string of the embedded mongod."""
-    return f"mongodb://{quote_plus(str(socket))}/?directConnection=true"
+    """Connection string of the embedded mongod.
+
+    A client that meets mongod before it is a replica set's member believes so until its next heartbeat: not in 10 s.
+    """
+    return f"mongodb://{quote_plus(str(socket))}/?directConnection=true&heartbeatFrequencyMS=500"
 
 
 async def make_primary(socket: Path) -> None:
