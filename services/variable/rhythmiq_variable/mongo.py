@@ -1,0 +1,165 @@
+"""Variables in MongoDB."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pymongo import ASCENDING, DESCENDING
+from pymongo.errors import DuplicateKeyError
+
+from rhythmiq_mesh.idempotency import RequestKey
+from rhythmiq_mesh.mongo import Database, Document, Session, Transactions, operation
+from rhythmiq_variable.documents import (
+    ERASURES,
+    READINGS,
+    VARIABLES,
+    milliseconds,
+    variable_document,
+    variable_of,
+)
+from rhythmiq_variable.model import Variable, VariableExists
+from rhythmiq_variable.ports import Position
+
+_MANY_SECONDS = 60.0
+"""Bound of one operation on all readings of a variable; what it did not reach, its repetition does."""
+
+
+class MongoVariables:
+    """VariableRepository on the collections `variables` and `erasures`; the latter is the outbox of opt-outs."""
+
+    def __init__(self, database: Database) -> None:
+        self._variables = database[VARIABLES]
+        self._readings = database[READINGS]
+        self._erasures = database[ERASURES]
+        self._transactions = Transactions(database)
+
+    async def ensure_indexes(self) -> None:
+        """Makes the indexes, idempotently."""
+        await self._transactions.ensure_indexes()
+        async with operation():
+            await self._variables.create_index([("profile_id", ASCENDING), ("kind", ASCENDING)], unique=True)
+            await self._variables.create_index("latest.expire_time", sparse=True)
+            await self._variables.create_index("unconfirmed", sparse=True)
+            await self._variables.create_index("rewriting", sparse=True)
+            await self._readings.create_index(
+                [("variable_id", ASCENDING), ("observe_time", DESCENDING), ("_id", DESCENDING)]
+            )
+            await self._readings.create_index("expire_time", expireAfterSeconds=0)
+
+    async def create(self, variable: Variable, key: RequestKey | None) -> tuple[Variable, bool]:
+        async def insert(session: Session) -> Document:
+            document = variable_document(variable)
+            await self._variables.insert_one({**document, "unconfirmed": True}, session=session)
+            return document
+
+        try:
+            document, replayed = await self._transactions.once(key, insert)
+        except DuplicateKeyError as error:
+            same_kind = (found for found in await self.all(variable.profile_id) if found.kind is variable.kind)
+            raise VariableExists(variable.kind, next((found.name for found in same_kind), "")) from error
+        return variable_of(document), replayed
+
+    async def confirm(self, variable_id: str) -> None:
+        async with operation():
+            await self._variables.update_one({"_id": variable_id}, {"$unset": {"unconfirmed": ""}})
+
+    async def unconfirmed(self, created_before: datetime, limit: int) -> list[Variable]:
+        return await self._find({"unconfirmed": True, "create_time": {"$lt": created_before}}, limit)
+
+    async def get(self, profile_id: str, variable_id: str) -> Variable | None:
+        found = await self._find({"_id": variable_id, "profile_id": profile_id}, 1)
+        return found[0] if found else None
+
+    async def all(self, profile_id: str) -> list[Variable]:
+        return await self._find({"profile_id": profile_id}, 0)
+
+    async def page(self, profile_id: str, after: Position | None, limit: int) -> list[Variable]:
+        query: Document = {"profile_id": profile_id}
+        if after is not None:
+            time, last = after
+            query["$or"] = [{"create_time": {"$gt": time}}, {"create_time": time, "_id": {"$gt": last}}]
+        return await self._find(query, limit)
+
+    async def count(self, profile_id: str) -> int:
+        async with operation():
+            return await self._variables.count_documents({"profile_id": profile_id})
+
+    async def replace(self, variable: Variable, *, expected_etag: str) -> bool:
+        async with operation():
+            stored = await self._variables.find_one({"_id": variable.id, "etag": expected_etag})
+        if stored is None:
+            return False
+        old = variable_of(stored)
+        expired = old.expired_until(variable.update_time)
+        if variable.retention > old.retention:
+            # What has expired must not come back to life by the longer retention, also where the TTL index is behind.
+            async with operation(_MANY_SECONDS):
+                await self._readings.delete_many({"variable_id": variable.id, "observe_time": {"$lte": expired}})
+        fields: Document = {
+            "retention_ms": milliseconds(variable.retention),
+            "update_time": variable.update_time,
+            "etag": variable.etag,
+            "generation": variable.generation,
+        }
+        if variable.generation != old.generation:
+            fields["rewriting"] = True
+            fields["latest"] = _latest_after(variable, max(expired, variable.expired_until(variable.update_time)))
+        async with operation():
+            result = await self._variables.update_one({"_id": variable.id, "etag": expected_etag}, [{"$set": fields}])
+        return result.matched_count == 1
+
+    async def rewrite(self, variable: Variable) -> None:
+        # The generation keeps a slow rewrite from undoing a later one, and lets an interrupted one go on.
+        older = {"variable_id": variable.id, "generation": {"$lt": variable.generation}}
+        expire_time = {"$add": ["$observe_time", milliseconds(variable.retention)]}
+        async with operation(_MANY_SECONDS):
+            await self._readings.update_many(
+                older, [{"$set": {"expire_time": expire_time, "generation": variable.generation}}]
+            )
+            await self._variables.update_one(
+                {"_id": variable.id, "generation": variable.generation}, {"$unset": {"rewriting": ""}}
+            )
+
+    async def unfinished_rewrites(self, limit: int) -> list[Variable]:
+        return await self._find({"rewriting": True}, limit)
+
+    async def remove(self, variable: Variable, *, expected_etag: str, key: RequestKey | None = None) -> bool:
+        async def opt_out(session: Session) -> bool:
+            result = await self._variables.delete_one({"_id": variable.id, "etag": expected_etag}, session=session)
+            if result.deleted_count == 0:
+                return False
+            await self._erasures.insert_one({"_id": variable.id, "profile_id": variable.profile_id}, session=session)
+            await self._transactions.forget(key, session)
+            return True
+
+        return await self._transactions.run(opt_out)
+
+    async def erasing(self, profile_id: str, variable_id: str) -> bool:
+        async with operation():
+            return await self._erasures.find_one({"_id": variable_id, "profile_id": profile_id}) is not None
+
+    async def erase(self, variable_id: str) -> None:
+        # Recordings write the variable's document, so none can commit any more, and all that did are seen here.
+        async with operation(_MANY_SECONDS):
+            await self._readings.delete_many({"variable_id": variable_id})
+            await self._erasures.delete_one({"_id": variable_id})
+
+    async def unfinished_erasures(self, limit: int) -> list[str]:
+        async with operation():
+            return [found["_id"] for found in await self._erasures.find({}, {"_id": 1}).limit(limit).to_list()]
+
+    async def forget_expired(self, now: datetime) -> None:
+        async with operation(_MANY_SECONDS):
+            await self._variables.update_many({"latest.expire_time": {"$lte": now}}, {"$unset": {"latest": ""}})
+
+    async def _find(self, query: Document, limit: int) -> list[Variable]:
+        async with operation():
+            found = self._variables.find(query).sort([("create_time", ASCENDING), ("_id", ASCENDING)]).limit(limit)
+            return [variable_of(document) for document in await found.to_list()]
+
+
+def _latest_after(variable: Variable, expired: datetime) -> Document:
+    """Keeps `latest` with its new expire_time, unless it was observed at `expired` or before."""
+    expire_time = {"$add": ["$latest.observe_time", milliseconds(variable.retention)]}
+    kept = {"$mergeObjects": ["$latest", {"expire_time": expire_time}]}
+    return {"$cond": [{"$gt": ["$latest.observe_time", expired]}, kept, "$$REMOVE"]}

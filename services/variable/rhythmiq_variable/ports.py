@@ -1,0 +1,101 @@
+"""What the use cases need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from rhythmiq_mesh.idempotency import RequestKey
+from rhythmiq_variable.model import Draft, Reading, Recorded, Span, Variable
+
+Position = tuple[datetime, str]
+"""Time and id of the last resource of a page."""
+
+
+class VariableRepository(Protocol):
+    """Variables in storage."""
+
+    async def create(self, variable: Variable, key: RequestKey | None) -> tuple[Variable, bool]:
+        """Stores a new variable, unconfirmed; or returns a replay's first answer, and True. Raises VariableExists."""
+        ...
+
+    async def confirm(self, variable_id: str) -> None:
+        """Notes that its profile was seen ACTIVE after it was stored."""
+        ...
+
+    async def unconfirmed(self, created_before: datetime, limit: int) -> list[Variable]:
+        """Those whose create ended before its profile was seen."""
+        ...
+
+    async def get(self, profile_id: str, variable_id: str) -> Variable | None:
+        """One variable of the profile."""
+        ...
+
+    async def page(self, profile_id: str, after: Position | None, limit: int) -> list[Variable]:
+        """Oldest first, after a position of create_time and id."""
+        ...
+
+    async def all(self, profile_id: str) -> list[Variable]:
+        """All of the profile, one of a kind at most, in one query."""
+        ...
+
+    async def count(self, profile_id: str) -> int:
+        """How many the profile has."""
+        ...
+
+    async def replace(self, variable: Variable, *, expected_etag: str) -> bool:
+        """Stores retention, update_time and etag unless the stored etag is another one.
+
+        What had expired at `update_time` by the old retention stays expired. Where the retention changed, `rewrite`
+        has to follow.
+        """
+        ...
+
+    async def rewrite(self, variable: Variable) -> None:
+        """Makes the readings expire by the variable's retention, unless a later change has reached them."""
+        ...
+
+    async def remove(self, variable: Variable, *, expected_etag: str, key: RequestKey | None = None) -> bool:
+        """Removes the variable unless the stored etag is another one, and notes that its readings have to be erased.
+
+        From then on nothing can be recorded into it. `key` is forgotten with it.
+        """
+        ...
+
+    async def erasing(self, profile_id: str, variable_id: str) -> bool:
+        """Whether a removed variable may still have readings."""
+        ...
+
+    async def erase(self, variable_id: str) -> None:
+        """Erases the readings of a removed variable; done when it returns."""
+        ...
+
+    async def unfinished_erasures(self, limit: int) -> list[str]:
+        """Ids of removed variables that may still have readings."""
+        ...
+
+    async def unfinished_rewrites(self, limit: int) -> list[Variable]:
+        """Variables whose readings may still expire by an older retention."""
+        ...
+
+    async def forget_expired(self, now: datetime) -> None:
+        """Erases `latest` where it has expired."""
+        ...
+
+
+class ReadingRepository(Protocol):
+    """Readings in storage."""
+
+    async def record(self, profile_id: str, drafts: Sequence[Draft], now: datetime, key: RequestKey | None) -> Recorded:
+        """Stores all of them or none, as if one after the other; one that is there stays as it was first stored.
+
+        Raises VariableNotOptedIn, ExpiredReading, RequestIdConflict.
+        """
+        ...
+
+    async def page(
+        self, variable: Variable, span: Span, now: datetime, after: Position | None, limit: int
+    ) -> list[Reading]:
+        """Those that have not expired, newest first, after a position of observe_time and id."""
+        ...

@@ -1,0 +1,242 @@
+"""What can be done with variables and readings."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from rhythmiq_mesh.clocks import Clock
+from rhythmiq_mesh.errors import Aborted, MeshError, Unavailable
+from rhythmiq_mesh.etag import check_etag, new_etag
+from rhythmiq_mesh.idempotency import RequestKey
+from rhythmiq_mesh.names import child_name
+from rhythmiq_mesh.parents import Profiles, ProfileState, refuse_unless_active
+from rhythmiq_variable.model import (
+    Kind,
+    Reading,
+    Span,
+    Variable,
+    VariableNotFound,
+)
+from rhythmiq_variable.ports import Position, ReadingRepository, VariableRepository
+
+log = logging.getLogger("rhythmiq.variable")
+
+_ATTEMPTS = 5
+_UPKEEP_BATCH = 100
+_CREATE_TAKES = timedelta(seconds=30)
+"""How long a create may take at most until its profile is looked at again."""
+
+
+@dataclass(frozen=True)
+class CreateVariable:
+    """Opts in. Raises VariableExists, NotFound or FailedPrecondition for the profile, Unavailable."""
+
+    variables: VariableRepository
+    profiles: Profiles
+    clock: Clock
+
+    async def __call__(
+        self, profile_id: str, kind: Kind, consent_version: str, retention: timedelta, key: RequestKey | None
+    ) -> Variable:
+        now = self.clock.now()
+        draft = Variable(
+            id=str(uuid.uuid4()),
+            profile_id=profile_id,
+            kind=kind,
+            consent_version=consent_version,
+            consent_time=now,
+            retention=retention,
+            create_time=now,
+            update_time=now,
+            etag=new_etag(),
+        )
+        variable, replayed = await self.variables.create(draft, key)
+        try:
+            refuse_unless_active(await self.profiles.state(profile_id), profile_id)
+        except MeshError:
+            if not replayed:
+                await _take_back(self.variables, variable, key)
+            raise
+        # Where this is cut short, or the process dies before, upkeep looks at the profile again.
+        with suppress(MeshError):
+            await self.variables.confirm(variable.id)
+        return variable
+
+
+async def _take_back(variables: VariableRepository, variable: Variable, key: RequestKey | None = None) -> None:
+    # Where the database is away or the caller's time over, upkeep takes it back later.
+    with suppress(MeshError):
+        if await variables.remove(variable, expected_etag=variable.etag, key=key):
+            await variables.erase(variable.id)
+
+
+@dataclass(frozen=True)
+class GetVariable:
+    """Gets a variable. Raises VariableNotFound."""
+
+    variables: VariableRepository
+
+    async def __call__(self, profile_id: str, variable_id: str) -> Variable:
+        variable = await self.variables.get(profile_id, variable_id)
+        if variable is None:
+            raise VariableNotFound(child_name(profile_id, "variables", variable_id))
+        return variable
+
+
+@dataclass(frozen=True)
+class ListVariables:
+    """Lists the variables of a profile, oldest first."""
+
+    variables: VariableRepository
+
+    async def __call__(self, profile_id: str, after: Position | None, limit: int) -> list[Variable]:
+        return await self.variables.page(profile_id, after, limit)
+
+
+@dataclass(frozen=True)
+class UpdateVariable:
+    """Applies a change of the retention, which at once decides what has expired.
+
+    Without an etag a lost race is run again. Raises VariableNotFound, EtagMismatch, InvalidArgument.
+    """
+
+    variables: VariableRepository
+    clock: Clock
+
+    async def __call__(
+        self, profile_id: str, variable_id: str, etag: str, change: Callable[[Variable], Variable]
+    ) -> Variable:
+        for _ in range(_ATTEMPTS):
+            stored = await GetVariable(self.variables)(profile_id, variable_id)
+            check_etag(etag, stored.etag, stored.name)
+            changed = replace(change(stored), update_time=self.clock.now(), etag=new_etag())
+            if changed.retention != stored.retention:
+                changed = replace(changed, generation=stored.generation + 1)
+            if await self.variables.replace(changed, expected_etag=stored.etag):
+                if changed.generation != stored.generation:
+                    # The change is made; upkeep does the rest where this is cut short.
+                    with suppress(MeshError):
+                        await self.variables.rewrite(changed)
+                return changed
+        raise Aborted(f"{child_name(profile_id, 'variables', variable_id)} is being changed by other calls: try again")
+
+
+@dataclass(frozen=True)
+class DeleteVariable:
+    """Opts out, and returns once the readings are erased.
+
+    Repeated after an interruption it finishes what was begun. Raises VariableNotFound, EtagMismatch, Unavailable.
+    """
+
+    variables: VariableRepository
+
+    async def __call__(self, profile_id: str, variable_id: str, etag: str) -> None:
+        for _ in range(_ATTEMPTS):
+            stored = await self.variables.get(profile_id, variable_id)
+            if stored is None:
+                if not await self.variables.erasing(profile_id, variable_id):
+                    raise VariableNotFound(child_name(profile_id, "variables", variable_id))
+                break
+            check_etag(etag, stored.etag, stored.name)
+            if await self.variables.remove(stored, expected_etag=stored.etag):
+                break
+        else:
+            name = child_name(profile_id, "variables", variable_id)
+            raise Aborted(f"{name} is being changed by other calls: try again")
+        await self.variables.erase(variable_id)
+
+
+@dataclass(frozen=True)
+class ListReadings:
+    """Lists the readings of a variable, newest first. Raises VariableNotFound."""
+
+    variables: VariableRepository
+    readings: ReadingRepository
+    clock: Clock
+
+    async def __call__(
+        self, profile_id: str, variable_id: str, span: Span, after: Position | None, limit: int
+    ) -> list[Reading]:
+        variable = await GetVariable(self.variables)(profile_id, variable_id)
+        return await self.readings.page(variable, span, self.clock.now(), after, limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The latest valid readings, and the kinds that are shared but have none, both in the order of Kind.
+
+    `now` is the time that ages count from.
+    """
+
+    readings: list[Reading]
+    missing: list[Kind]
+    now: datetime
+
+
+@dataclass(frozen=True)
+class GetEnvironment:
+    """Tells a listener's surroundings."""
+
+    variables: VariableRepository
+    clock: Clock
+
+    async def __call__(self, profile_id: str) -> Environment:
+        now = self.clock.now()
+        variables = {variable.kind: variable for variable in await self.variables.all(profile_id)}
+        latest = {kind: variables[kind].latest_at(now) for kind in Kind if kind in variables}
+        return Environment(
+            readings=[reading for reading in latest.values() if reading is not None],
+            missing=[kind for kind, reading in latest.items() if reading is None],
+            now=now,
+        )
+
+
+@dataclass(frozen=True)
+class CountVariables:
+    """How many variables a profile has."""
+
+    variables: VariableRepository
+
+    async def __call__(self, profile_id: str) -> int:
+        return await self.variables.count(profile_id)
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """Finishes what calls had to leave: erasures, creates, changed retentions, expired values.
+
+    Any number may run at once.
+    """
+
+    variables: VariableRepository
+    profiles: Profiles
+    clock: Clock
+    seconds: float
+
+    async def __call__(self) -> None:
+        """Rounds without end, `seconds` apart."""
+        while True:
+            try:
+                await self.once()
+            except Unavailable as error:
+                log.warning("upkeep waits", extra={"detail": error.message})
+            await asyncio.sleep(self.seconds)
+
+    async def once(self) -> None:
+        """One round."""
+        for variable_id in await self.variables.unfinished_erasures(_UPKEEP_BATCH):
+            await self.variables.erase(variable_id)
+        for variable in await self.variables.unfinished_rewrites(_UPKEEP_BATCH):
+            await self.variables.rewrite(variable)
+        for variable in await self.variables.unconfirmed(self.clock.now() - _CREATE_TAKES, _UPKEEP_BATCH):
+            if await self.profiles.state(variable.profile_id) is ProfileState.ACTIVE:
+                await self.variables.confirm(variable.id)
+            else:
+                await _take_back(self.variables, variable)
+        await self.variables.forget_expired(self.clock.now())
