@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import grpc
 
@@ -65,10 +66,23 @@ class Interceptor(grpc.aio.ServerInterceptor):
             )
         if inner.unary_stream:
             return grpc.unary_stream_rpc_method_handler(
-                self.stream(method, inner.unary_stream, streaming_request=False),
+                self.stream(method, _generator(inner.unary_stream), streaming_request=False),
                 **codecs,
             )
         return grpc.stream_stream_rpc_method_handler(
-            self.stream(method, inner.stream_stream, streaming_request=True),
+            self.stream(method, _generator(inner.stream_stream), streaming_request=True),
             **codecs,
         )
+
+
+def _generator(behavior: Stream) -> Stream:
+    """A behaviour with many responses as a generator: grpc also allows one that writes to its context and returns."""
+    if inspect.isasyncgenfunction(behavior):
+        return behavior
+
+    async def written(request: Any, context: Context) -> AsyncIterator[Any]:
+        await cast("Awaitable[None]", behavior(request, context))
+        return
+        yield  # never reached: it makes this a generator
+
+    return written
