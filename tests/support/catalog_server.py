@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any
 
 import grpc
+from google.protobuf.empty_pb2 import Empty
 
 from rhythmiq.recommender.v1 import item_pb2, item_pb2_grpc
 from rhythmiq_mesh.errors import InvalidArgument
@@ -17,7 +18,11 @@ _NAMED = 100
 
 
 class CatalogServer(item_pb2_grpc.CatalogServiceServicer):
-    """Listens on a loopback port. `refuse_after` makes it UNAVAILABLE once, after that many stored messages."""
+    """Listens on a loopback port.
+
+    `refuse_after` makes it UNAVAILABLE once, after that many messages; `refuse_from_stream` for every stream from that
+    number on. `on_stream` is called while a stream is open.
+    """
 
     def __init__(self) -> None:
         self.items: dict[str, bytes] = {}
@@ -25,7 +30,8 @@ class CatalogServer(item_pb2_grpc.CatalogServiceServicer):
         self.message_sizes: list[int] = []
         self.tokens: set[str] = set()
         self.refuse_after: int | None = None
-        self.always_refuse = False
+        self.refuse_from_stream: int | None = None
+        self.on_stream: Callable[[], object] = lambda: None
         self._lock = threading.Lock()
         self._server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
         item_pb2_grpc.add_CatalogServiceServicer_to_server(self, self._server)
@@ -41,15 +47,23 @@ class CatalogServer(item_pb2_grpc.CatalogServiceServicer):
     def item(self, external_id: str) -> item_pb2.Item:
         return item_pb2.Item.FromString(self.items[external_id])
 
+    def GetItem(self, request: item_pb2.GetItemRequest, context: Any) -> item_pb2.Item:
+        raise AssertionError("an import calls ImportItems only")
+
+    def ListItems(self, request: item_pb2.ListItemsRequest, context: Any) -> item_pb2.ListItemsResponse:
+        raise AssertionError("an import calls ImportItems only")
+
+    def DeleteItem(self, request: item_pb2.DeleteItemRequest, context: Any) -> Empty:
+        raise AssertionError("an import calls ImportItems only")
+
     def ImportItems(
-        self,
-        request_iterator: Iterator[item_pb2.ImportItemsRequest],
-        context: Any,
+        self, request_iterator: Iterator[item_pb2.ImportItemsRequest], context: Any
     ) -> item_pb2.ImportItemsResponse:
         answer = item_pb2.ImportItemsResponse()
         with self._lock:
             self.streams += 1
             self.tokens.add(dict(context.invocation_metadata()).get("authorization", ""))
+            self.on_stream()
             received = 0
             for request in request_iterator:
                 self._refuse(context)
@@ -61,7 +75,7 @@ class CatalogServer(item_pb2_grpc.CatalogServiceServicer):
         return answer
 
     def _refuse(self, context: Any) -> None:
-        if self.always_refuse:
+        if self.refuse_from_stream is not None and self.streams >= self.refuse_from_stream:
             context.abort(grpc.StatusCode.UNAVAILABLE, "the store is away")
         if self.refuse_after is not None:
             self.refuse_after -= 1

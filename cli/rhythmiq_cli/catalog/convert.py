@@ -12,6 +12,7 @@ from rhythmiq_cli.catalog import values
 from rhythmiq_cli.catalog.mapping import KINDS, Column, Mapping
 from rhythmiq_cli.catalog.targets import DURATIONS, FEATURES, LISTS, NUMBER_FEATURES
 from rhythmiq_cli.catalog.values import MISSING
+from rhythmiq_cli.output import CommandError, ExitCode
 
 _SHOWN_CHARACTERS = 100
 
@@ -73,7 +74,8 @@ class Converter:
             try:
                 constant = read(column.value)
             except ValueError as error:
-                raise ValueError(f"columns.{target}: {column.value!r} {error}") from None
+                message = f"The mapping's columns.{target}: {column.value!r} {error}."
+                raise CommandError(message, ExitCode.USAGE) from None
             if dot:
                 self._constant_keyed.setdefault(outer, {})[inner] = constant
             elif target in FEATURES:

@@ -192,8 +192,8 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, tuple[Column, ...]]:
 def load(path: Path) -> Mapping:
     """Reads a mapping file, YAML or JSON. Raises CommandError that names the entry at fault."""
     try:
-        # Every JSON document is a YAML document.
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # Every JSON document is a YAML document. BaseLoader takes every scalar as text: a column may be called `No`.
+        loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - makes text only
     except OSError as error:
         raise CommandError(f"Cannot read the mapping {path}: {error.strerror or error}.", ExitCode.USAGE) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

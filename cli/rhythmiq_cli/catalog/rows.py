@@ -293,6 +293,7 @@ class ParquetRows:
         try:
             self._file = parquet.ParquetFile(self._raw)
         except (pa.ArrowException, OSError) as error:
+            self._raw.close()
             raise CommandError(f"{path} is not a Parquet file: {_first_line(error)}.", ExitCode.REFUSED) from None
         self._unreadable: tuple[type[Exception], ...] = (pa.ArrowException, OSError)
         self._total = max(1, self._file.metadata.num_rows)
@@ -333,8 +334,12 @@ def _seekable(path: Path, raw: IO[bytes]) -> IO[bytes]:
     if not _is_gzip(raw):
         return raw
     unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the source
-    with _Reading(path), raw, gzip.GzipFile(fileobj=raw) as stream:
-        shutil.copyfileobj(stream, unpacked)
+    try:
+        with _Reading(path), raw, gzip.GzipFile(fileobj=raw) as stream:
+            shutil.copyfileobj(stream, unpacked)
+    except CommandError:
+        unpacked.close()
+        raise
     unpacked.seek(0)
     return cast("IO[bytes]", unpacked)
 

@@ -64,13 +64,13 @@ class Chunk:
             self.rejections.append(Rejection(lines[0], items[0].external_id[:100], (violation,)))
 
 
-def chunks(rows: Iterator[Row], converter: Converter, size: int = ROWS_PER_STREAM) -> Iterator[Chunk]:
-    """Converts rows into chunks of at most `size` rows; what cannot be converted is in their rejections.
+def chunks(rows: Iterator[Row], converter: Converter) -> Iterator[Chunk]:
+    """Converts rows into chunks; what cannot be converted is in their rejections.
 
     Raises CommandError where the file cannot be read on, after the chunk of the rows before.
     """
     while True:
-        chunk = _chunk(islice(rows, size), converter)
+        chunk = _chunk(islice(rows, ROWS_PER_STREAM), converter)
         if chunk.rows:
             yield chunk
         if chunk.failure is not None:

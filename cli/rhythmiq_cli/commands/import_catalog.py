@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -97,7 +97,7 @@ def _run(
     if done:
         note(f"Going on after row {done:,}, where the import was interrupted (--restart starts over).")
     try:
-        with _reported(running.journal, report):
+        with closing(running.journal), _reported(running.journal, report):
             summary = running.run(iter(rows), converter)
     except KeyboardInterrupt:
         raise CommandError(
@@ -115,7 +115,8 @@ def _run(
 def _dry_run(file: Path, rows: RowSource, converter: Converter, report: Path | None) -> Summary:
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder) / "rejected.jsonl")
-        with _reported(journal, report), progress_on_stderr(file.name, lambda: rows.progress) as observe:
+        progress = progress_on_stderr(file.name, lambda: rows.progress)
+        with closing(journal), _reported(journal, report), progress as observe:
             return check_locally(iter(rows), converter, journal, observe)
 
 
@@ -133,7 +134,6 @@ def _reported(journal: Journal, report: Path | None) -> Iterator[None]:
         try:
             yield
         finally:
-            journal.close()
             with journal.path.open("rb") as written:
                 shutil.copyfileobj(written, target)
 

@@ -23,6 +23,10 @@ LearnedWeight = Annotated[
 Etag = Annotated[str, typer.Option(help="Refuse unless the profile is still at this etag, as `show` prints.")]
 
 
+def register(parent: typer.Typer) -> None:
+    parent.add_typer(app)
+
+
 @app.command("show", epilog="Example: rhythmiq profile show --json")
 @tells_errors
 def show(

@@ -16,7 +16,7 @@ from rhythmiq_cli.commands.recommend_table import print_answer
 from rhythmiq_cli.connect import client_for
 from rhythmiq_cli.output import CommandError, ExitCode, print_json, tells_errors
 
-EPILOG = (
+_EPILOG = (
     "Example: rhythmiq recommend --noise 78 --activity running --time 18:00 --count 10\n\n"
     "Example: rhythmiq recommend --kind soundscape --max energy=0.2 --json"
 )
@@ -30,6 +30,10 @@ def _one_of(enum: EnumDescriptor) -> str:
 
 
 _ENVIRONMENT = environment_pb2.Environment.DESCRIPTOR.enum_types_by_name
+
+
+def register(app: typer.Typer) -> None:
+    app.command("recommend", epilog=_EPILOG)(recommend)
 
 
 @tells_errors
