@@ -81,7 +81,7 @@ def _track(item: item_pb2.Item) -> compat_pb2.CompatTrack:
         artists=map(_artist, item.artists),
         external_ids=item.other_ids,
         external_urls=dict(_pages(item)),
-        preview_url=item.links[_PREVIEW] if _PREVIEW in item.links else "",
+        preview_url=item.links.get(_PREVIEW, ""),
         type="track",
         uri=f"spotify:track:{spotify_id}" if spotify_id else f"rhythmiq:track:{item.uid}",
         href=f"/{item.name}",

@@ -148,7 +148,8 @@ class CatalogSnapshot:
 
     def row_of_id(self, item_id: bytes) -> int | None:
         """Row of the item with this id of 16 bytes."""
-        key = np.bytes_(item_id)
+        # An array, like the column: bytes by themselves would keep the zeros at their end, which the column drops.
+        key = np.array(item_id, "S16")
         row = int(np.searchsorted(self.columns.ids, key))
         return row if row < len(self) and self.columns.ids[row] == key else None
 
