@@ -4,17 +4,35 @@ from __future__ import annotations
 
 from functools import partial
 
-from rhythmiq.recommender.v1 import item_pb2, item_pb2_grpc
+from rhythmiq.recommender.v1 import (
+    compat_pb2,
+    compat_pb2_grpc,
+    item_pb2,
+    item_pb2_grpc,
+    recommender_pb2,
+    recommender_pb2_grpc,
+)
+from rhythmiq_mesh.channels import open_channel
 from rhythmiq_mesh.clocks import SystemClock
 from rhythmiq_mesh.mongo import connect, database, ping
 from rhythmiq_mesh.paging import PageTokens
 from rhythmiq_mesh.server import Server, Service
 from rhythmiq_recommender.catalog_servicer import CatalogServicer
+from rhythmiq_recommender.compat import RecommendLikeSpotify
+from rhythmiq_recommender.compat_servicer import CompatServicer
 from rhythmiq_recommender.config import RecommenderSettings
 from rhythmiq_recommender.follow import CatalogFollower
+from rhythmiq_recommender.gateways import PreferenceLeanings, ProfileListeners, VariableReadings
 from rhythmiq_recommender.mongo import MongoItems
 from rhythmiq_recommender.mongo_feed import MongoItemFeed
+from rhythmiq_recommender.prior_ranker import PriorRanker
+from rhythmiq_recommender.recommend import Recommend
+from rhythmiq_recommender.recommend_servicer import RecommenderServicer
 from rhythmiq_recommender.use_cases import DeleteItem, GetItem, ListItems, StoreItems
+
+_GET_PROFILE = "rhythmiq.profile.v1.ProfileService/GetProfile"
+_LIST_PREFERENCES = "rhythmiq.preference.v1.PreferenceService/ListPreferences"
+_GET_ENVIRONMENT = "rhythmiq.variable.v1.VariableService/GetEnvironment"
 
 
 def bootstrap(settings: RecommenderSettings) -> Server:
@@ -23,8 +41,20 @@ def bootstrap(settings: RecommenderSettings) -> Server:
     store = database(client, settings.mongo_database)
     items = MongoItems(store)
     catalog = CatalogFollower(MongoItemFeed(store))
+    clock = SystemClock()
+    profile = open_channel(settings.profile_address, retried=[_GET_PROFILE])
+    preference = open_channel(settings.preference_address, retried=[_LIST_PREFERENCES])
+    variable = open_channel(settings.variable_address, retried=[_GET_ENVIRONMENT])
+    recommend = Recommend(
+        catalog=catalog,
+        listeners=ProfileListeners(profile),
+        leanings=PreferenceLeanings(preference),
+        readings=VariableReadings(variable),
+        ranker=PriorRanker(),
+        clock=clock,
+    )
     catalog_servicer = CatalogServicer(
-        store=StoreItems(items, SystemClock()),
+        store=StoreItems(items, clock),
         get=GetItem(items),
         list_items=ListItems(items, PageTokens(settings.page_token_key.get_secret_value().encode())),
         delete=DeleteItem(items),
@@ -36,9 +66,20 @@ def bootstrap(settings: RecommenderSettings) -> Server:
                 item_pb2.DESCRIPTOR.services_by_name["CatalogService"],
                 partial(item_pb2_grpc.add_CatalogServiceServicer_to_server, catalog_servicer),
             ),
+            Service(
+                recommender_pb2.DESCRIPTOR.services_by_name["RecommenderService"],
+                partial(recommender_pb2_grpc.add_RecommenderServiceServicer_to_server, RecommenderServicer(recommend)),
+            ),
+            Service(
+                compat_pb2.DESCRIPTOR.services_by_name["CompatService"],
+                partial(
+                    compat_pb2_grpc.add_CompatServiceServicer_to_server,
+                    CompatServicer(RecommendLikeSpotify(recommend)),
+                ),
+            ),
         ],
         start=[items.ensure_indexes, catalog.load],
         background=[catalog.follow],
         checks=[partial(ping, client)],
-        close=[client.close],
+        close=[profile.close, preference.close, variable.close, client.close],
     )

@@ -22,7 +22,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 _TURN = 100
 """Items read in one turn of the event loop, so that a large batch does not hold up other callers."""
-_SLICE = 250
+_SLICE = 500
 """Items stored at once: while the database stores one slice of a message, the next one is read."""
 _SHOWN_ID_CHARACTERS = 200
 

@@ -39,7 +39,8 @@ class CatalogFollower:
         self._snapshot = CatalogSnapshot.empty()
         self._position: object = None
         self._pending: set[str] = set()
-        self._next_rebuild = 0.0
+        self._applied = 0.0
+        self._rest = 0.0
 
     @property
     def snapshot(self) -> CatalogSnapshot:
@@ -86,12 +87,13 @@ class CatalogFollower:
     async def _take(self, changes: Changes) -> None:
         self._pending |= changes.item_ids
         start = time.monotonic()
-        due = self._next_rebuild + (_LONGEST_WAIT if len(self._pending) >= _MANY else 0.0)
-        if self._pending and (not changes.item_ids or start >= due):
+        wait = self._rest if len(self._pending) < _MANY else max(self._rest, _LONGEST_WAIT)
+        if self._pending and (not changes.item_ids or start >= self._applied + wait):
             await self._apply(sorted(self._pending))
             self._pending.clear()
-            end = time.monotonic()
-            self._next_rebuild = end + _REST * (end - start)
+        if not self._pending:
+            self._applied = time.monotonic()
+            self._rest = _REST * (self._applied - start)
         # Only now: what a failure interrupts is told again.
         if not self._pending:
             self._position = changes.position
