@@ -32,7 +32,7 @@ class ProfileService(profile_internal_pb2_grpc.ProfileInternalServiceServicer):
 
     def __init__(self) -> None:
         self.address = socket_address()
-        self.state: profile_pb2.Profile.State = profile_pb2.Profile.ACTIVE
+        self.state: profile_pb2.Profile.State.ValueType = profile_pb2.Profile.ACTIVE
         self.server = grpc.aio.server()
         profile_internal_pb2_grpc.add_ProfileInternalServiceServicer_to_server(self, self.server)
         self.server.add_insecure_port(self.address)
@@ -297,7 +297,7 @@ async def test_without_an_active_profile_nothing_stays(
     internal: Internal,
     who: str,
     profiles: ProfileService,
-    state: profile_pb2.Profile.State,
+    state: profile_pb2.Profile.State.ValueType,
     expected: tuple[grpc.StatusCode, str],
 ) -> None:
     profiles.state = state
