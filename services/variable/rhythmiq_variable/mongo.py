@@ -63,6 +63,9 @@ class MongoVariables:
         async with operation():
             await self._variables.update_one({"_id": variable_id}, {"$unset": {"unconfirmed": ""}})
 
+    async def take_back(self, variable: Variable, key: RequestKey | None) -> bool:
+        return await self._opt_out(variable, {"unconfirmed": True}, key)
+
     async def unconfirmed(self, created_before: datetime, limit: int) -> list[Variable]:
         return await self._find({"unconfirmed": True, "create_time": {"$lt": created_before}}, limit)
 
@@ -123,9 +126,12 @@ class MongoVariables:
     async def unfinished_rewrites(self, limit: int) -> list[Variable]:
         return await self._find({"rewriting": True}, limit)
 
-    async def remove(self, variable: Variable, *, expected_etag: str, key: RequestKey | None = None) -> bool:
+    async def remove(self, variable: Variable, *, expected_etag: str) -> bool:
+        return await self._opt_out(variable, {"etag": expected_etag}, None)
+
+    async def _opt_out(self, variable: Variable, condition: Document, key: RequestKey | None) -> bool:
         async def opt_out(session: Session) -> bool:
-            result = await self._variables.delete_one({"_id": variable.id, "etag": expected_etag}, session=session)
+            result = await self._variables.delete_one({"_id": variable.id, **condition}, session=session)
             if result.deleted_count == 0:
                 return False
             await self._erasures.insert_one({"_id": variable.id, "profile_id": variable.profile_id}, session=session)

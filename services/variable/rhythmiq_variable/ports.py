@@ -24,6 +24,10 @@ class VariableRepository(Protocol):
         """Notes that its profile was seen ACTIVE after it was stored."""
         ...
 
+    async def take_back(self, variable: Variable, key: RequestKey | None) -> bool:
+        """Removes it like `remove`, and forgets the request, unless it was confirmed meanwhile."""
+        ...
+
     async def unconfirmed(self, created_before: datetime, limit: int) -> list[Variable]:
         """Those whose create ended before its profile was seen."""
         ...
@@ -56,10 +60,10 @@ class VariableRepository(Protocol):
         """Makes the readings expire by the variable's retention, unless a later change has reached them."""
         ...
 
-    async def remove(self, variable: Variable, *, expected_etag: str, key: RequestKey | None = None) -> bool:
+    async def remove(self, variable: Variable, *, expected_etag: str) -> bool:
         """Removes the variable unless the stored etag is another one, and notes that its readings have to be erased.
 
-        From then on nothing can be recorded into it. `key` is forgotten with it.
+        From then on nothing can be recorded into it.
         """
         ...
 

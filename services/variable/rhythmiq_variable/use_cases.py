@@ -60,20 +60,15 @@ class CreateVariable:
         try:
             refuse_unless_active(await self.profiles.state(profile_id), profile_id)
         except MeshError:
-            if not replayed:
-                await _take_back(self.variables, variable, key)
-            raise
-        # Where this is cut short, or the process dies before, upkeep looks at the profile again.
-        with suppress(MeshError):
+            # Where this fails too, or the process dies before, upkeep looks at the profile again.
+            if replayed:
+                raise
+            if await self.variables.take_back(variable, key):
+                await self.variables.erase(variable.id)
+                raise
+        else:
             await self.variables.confirm(variable.id)
         return variable
-
-
-async def _take_back(variables: VariableRepository, variable: Variable, key: RequestKey | None = None) -> None:
-    # Where the database is away or the caller's time over, upkeep takes it back later.
-    with suppress(MeshError):
-        if await variables.remove(variable, expected_etag=variable.etag, key=key):
-            await variables.erase(variable.id)
 
 
 @dataclass(frozen=True)
@@ -235,8 +230,9 @@ class Upkeep:
         for variable in await self.variables.unfinished_rewrites(_UPKEEP_BATCH):
             await self.variables.rewrite(variable)
         for variable in await self.variables.unconfirmed(self.clock.now() - _CREATE_TAKES, _UPKEEP_BATCH):
-            if await self.profiles.state(variable.profile_id) is ProfileState.ACTIVE:
+            state = await self.profiles.state(variable.profile_id)
+            if state is ProfileState.ACTIVE:
                 await self.variables.confirm(variable.id)
-            else:
-                await _take_back(self.variables, variable)
+            elif state is ProfileState.ABSENT and await self.variables.take_back(variable, None):
+                await self.variables.erase(variable.id)
         await self.variables.forget_expired(self.clock.now())
