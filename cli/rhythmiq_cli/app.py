@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rhythmiq_cli.commands import import_catalog, token, up
+from rhythmiq_cli.commands import import_catalog, profile, recommend, token, up
 
 app = typer.Typer(
     name="rhythmiq",
@@ -35,7 +35,9 @@ def _main(
 
 up.register(app)
 token.register(app)
+profile.register(app)
 app.add_typer(import_catalog.app)
+recommend.register(app)
 
 
 def main() -> None:

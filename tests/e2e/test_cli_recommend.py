@@ -1,0 +1,98 @@
+"""`rhythmiq recommend` and `rhythmiq profile` against the real mesh."""
+
+from __future__ import annotations
+
+import json
+
+from local_mesh import LocalMesh, rhythmiq
+
+from rhythmiq_cli.output import ExitCode
+
+
+def test_demo_listener_is_recommended_to_with_reasons_and_surroundings(mesh: LocalMesh) -> None:
+    result = rhythmiq("recommend", "--count", "5", state=mesh.state)
+    assert result.returncode == ExitCode.OK, result.stderr
+    for told in ("Why", "Surroundings", "ambient noise", "52 dB(A)", "reading", "Preferences used: jazz", "Ranked by"):
+        assert told in result.stdout
+
+
+def test_surroundings_of_the_request_take_the_place_of_readings(mesh: LocalMesh) -> None:
+    command = ("recommend", "--noise", "78", "--activity", "running", "--time", "18:00", "--count", "10", "--json")
+    result = rhythmiq(*command, state=mesh.state)
+    assert result.returncode == ExitCode.OK, result.stderr
+    answer = json.loads(result.stdout)
+    assert len(answer["recommendations"]) == 10
+    used = {use["kind"]: use for use in answer["environment"]}
+    assert used["AMBIENT_NOISE"]["value"] == {"ambientNoiseDba": 78.0}
+    assert used["ACTIVITY"]["value"] == {"activity": "RUNNING"}
+    assert {used[kind]["origin"] for kind in ("AMBIENT_NOISE", "ACTIVITY", "LOCAL_TIME")} == {"REQUEST"}
+    assert used["WEATHER"]["origin"] == "READING"
+    assert answer["ranker"]
+
+
+def test_filters_tuning_and_seeds_reach_the_recommender(mesh: LocalMesh) -> None:
+    command = ("recommend", "--kind", "soundscape", "--max", "energy=0.2", "--genre", "rain", "--seed", "7", "--json")
+    answer = json.loads(rhythmiq(*command, state=mesh.state).stdout)
+    items = [one["item"] for one in answer["recommendations"]]
+    assert items
+    assert all(item["kind"] == "SOUNDSCAPE" and "rain" in item["genres"] for item in items)
+    assert all(item["features"]["energy"] <= 0.2 for item in items)
+    seeded = ("recommend", "--seed-genre", "drum and bass", "--target", "tempo=174", "--count", "5", "--json")
+    answer = json.loads(rhythmiq(*seeded, state=mesh.state).stdout)
+    assert any("drum and bass" in one["item"]["genres"] for one in answer["recommendations"])
+
+
+def test_refusals_are_one_sentence_with_field_and_rule(mesh: LocalMesh) -> None:
+    cases = [
+        (("recommend", "--count", "500"), ExitCode.REFUSED, "count"),
+        (("recommend", "--noise", "900"), ExitCode.REFUSED, "ambient_noise_dba"),
+        (("recommend", "--max", "colour=3"), ExitCode.REFUSED, "tuning.features"),
+        (("recommend", "--max", "tempo"), ExitCode.USAGE, "must be like tempo=120"),
+        (("recommend", "--activity", "flying"), ExitCode.USAGE, "must be one of sleeping"),
+        (("recommend", "--time", "25:00"), ExitCode.USAGE, "must be like 18:00"),
+        (("recommend", "--kind", "film"), ExitCode.USAGE, "must be one of track"),
+        (("profile", "show", "--subject", "nobody"), ExitCode.NOT_FOUND, "profile"),
+        (("profile", "create", "--email", "none"), ExitCode.REFUSED, "email"),
+        (("profile", "create", "--email", "x@example.org"), ExitCode.CONFLICT, "profile"),
+        (("profile", "delete", "--yes"), ExitCode.CONFLICT, "preferences"),
+        (("profile", "update"), ExitCode.USAGE, "Nothing to change"),
+        (("recommend", "--token", "not-a-token"), ExitCode.NOT_ALLOWED, "not a JWT"),
+        (("recommend", "--address", "http://127.0.0.1:1"), ExitCode.UNAVAILABLE, "Cannot reach the mesh"),
+    ]
+    for command, code, told in cases:
+        result = rhythmiq(*command, state=mesh.state)
+        assert result.returncode == code, (command, result.stderr)
+        assert told in result.stderr, (command, result.stderr)
+        assert result.stdout == ""
+        assert len(result.stderr.strip().splitlines()) == 1, (command, result.stderr)
+
+
+def test_profile_is_created_shown_changed_and_deleted(mesh: LocalMesh) -> None:
+    def profile(*arguments: str) -> dict[str, object]:
+        result = rhythmiq("profile", *arguments, "--subject", "cli-ada", "--json", state=mesh.state)
+        assert result.returncode == ExitCode.OK, result.stderr
+        found: dict[str, object] = json.loads(result.stdout)
+        return found
+
+    created = profile("create", "--email", "cli-ada@example.org", "--name", "Ada", "--time-zone", "Europe/Vienna")
+    assert (created["email"], created["displayName"], created["state"]) == ("cli-ada@example.org", "Ada", "ACTIVE")
+    assert profile("show") == created
+    changed = profile("update", "--time-zone", "Asia/Tokyo", "--learned-weight", "0.2")
+    assert (changed["timeZone"], changed["learnedWeight"], changed["displayName"]) == ("Asia/Tokyo", 0.2, "Ada")
+    shown = rhythmiq("profile", "show", "--subject", "cli-ada", state=mesh.state)
+    assert "Asia/Tokyo" in shown.stdout
+    stale = ("profile", "delete", "--yes", "--subject", "cli-ada", "--etag", str(created["etag"]))
+    assert rhythmiq(*stale, state=mesh.state).returncode == ExitCode.CONFLICT
+    deleted = rhythmiq("profile", "delete", "--yes", "--subject", "cli-ada", state=mesh.state)
+    assert deleted.returncode == ExitCode.OK, deleted.stderr
+    assert rhythmiq("profile", "show", "--subject", "cli-ada", state=mesh.state).returncode == ExitCode.NOT_FOUND
+
+
+def test_help_of_every_command_shows_an_example(mesh: LocalMesh) -> None:
+    for command in (
+        ["recommend"],
+        ["import", "catalog"],
+        *(["profile", verb] for verb in ("show", "create", "update")),
+    ):
+        result = rhythmiq(*command, "--help", state=mesh.state)
+        assert f"Example: rhythmiq {' '.join(command)}" in " ".join(result.stdout.split())
