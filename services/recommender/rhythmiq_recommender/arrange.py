@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
+from rhythmiq_recommender.plan import Group, Subject
 from rhythmiq_recommender.postings import IntArray
-from rhythmiq_recommender.ranking import Group, Ranked, ScoreArray, Subject
+from rhythmiq_recommender.ranking import Ranked, ScoreArray
 from rhythmiq_recommender.snapshot import UNKNOWN, CatalogSnapshot
 
 APART: Final = 6

@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 
 from rhythmiq_recommender import features
-from rhythmiq_recommender.plan import Plan, Pull
+from rhythmiq_recommender.plan import Group, Plan, Pull
 from rhythmiq_recommender.postings import IntArray
-from rhythmiq_recommender.ranking import Group, Ranked, ScoreArray
+from rhythmiq_recommender.ranking import Ranked, ScoreArray
 from rhythmiq_recommender.situation import LeaningType, Target
 from rhythmiq_recommender.snapshot import CatalogSnapshot
 
@@ -37,14 +37,16 @@ class Because:
 def reasons(ranked: Ranked, position: int) -> list[Because]:
     """The reasons for one candidate, strongest first."""
     contributions = ranked.contributions[position]
-    counting = np.flatnonzero(np.abs(contributions) >= SMALLEST)
     told: list[Because] = []
-    for column in counting.tolist():
-        subject = ranked.subjects[column]
-        text = ranked.words(position, column)
-        told.append(Because(subject.group, subject.name, float(contributions[column]), text))
-    rest = float(contributions.sum() - contributions[counting].sum())
-    if len(counting) < np.count_nonzero(contributions):
+    rest, smaller = 0.0, 0
+    columns = np.flatnonzero(contributions)
+    for column, value in zip(columns.tolist(), contributions[columns].tolist(), strict=True):
+        if abs(value) >= SMALLEST:
+            subject = ranked.subjects[column]
+            told.append(Because(subject.group, subject.name, value, ranked.words(position, column)))
+        else:
+            rest, smaller = rest + value, smaller + 1
+    if smaller:
         told.append(Because(Group.OTHER, "rest", rest, "several small things together"))
     told.sort(key=lambda reason: -abs(reason.contribution))
     return told
@@ -58,6 +60,7 @@ class Teller:
     ) -> None:
         self._snapshot, self._plan, self._rows = snapshot, plan, rows
         self._contributions, self._pulled = contributions, pulled
+        self._same_for_all: dict[int, str] = {}
         self._pulls: dict[int, list[int]] = {}
         for position, pull in enumerate(plan.pulls):
             self._pulls.setdefault(pull.column, []).append(position)
@@ -81,7 +84,9 @@ class Teller:
         """Names the one or two features that count most, by the condition that they count for."""
         speaks_for = self._for(position, column)
         sign = 1 if speaks_for else -1
-        shares = sorted(((sign * self._pulled[position, at], at) for at in self._pulls[column]), reverse=True)
+        at_column = self._pulls[column]
+        values = (sign * self._pulled[position, at_column]).tolist()
+        shares = sorted(zip(values, at_column, strict=True), reverse=True)
         main = self._plan.pulls[shares[0][1]]
         assert main.lean is not None
         same = [
@@ -99,17 +104,20 @@ class Teller:
         return f"not so {qualities}, although {main.lean.because}"
 
     def _preference(self, position: int, column: int, name: str) -> str:
+        if column in self._same_for_all:
+            return self._same_for_all[column]
         leaning = self._plan.leanings[column]
         verdict = _verdict(leaning.weight, leaning.learned)
+        text = f"{leaning.value}, which {verdict}"
         match leaning.type:
             case LeaningType.ARTIST:
-                return f"by {leaning.value}, whom {verdict}"
+                text = f"by {leaning.value}, whom {verdict}"
             case LeaningType.INSTRUMENT:
-                return f"with {leaning.value}, which {verdict}"
+                text = f"with {leaning.value}, which {verdict}"
             case LeaningType.TEMPO:
                 return f"{self._value(position, 'tempo')}, near the {leaning.value} BPM that {verdict}"
-            case LeaningType.GENRE:
-                return f"{leaning.value}, which {verdict}"
+        self._same_for_all[column] = text
+        return text
 
     def _tuning(self, position: int, column: int, name: str) -> str:
         nearness = "near" if self._for(position, column) else "away from"

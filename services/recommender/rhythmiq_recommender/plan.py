@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Final
 
 import numpy as np
@@ -16,7 +17,6 @@ from rhythmiq_recommender import features
 from rhythmiq_recommender.features import FloatArray
 from rhythmiq_recommender.postings import Vocabulary, fold
 from rhythmiq_recommender.prior import ActiveLean, active_leans
-from rhythmiq_recommender.ranking import Group, Subject
 from rhythmiq_recommender.situation import Leaning, LeaningType, Seeds, Situation, Target
 from rhythmiq_recommender.snapshot import CatalogSnapshot
 
@@ -40,6 +40,26 @@ POPULARITY_WIDTH: Final = 2.0
 WELL_KNOWN: Final = 90.0
 BAND_EDGE: Final = 20.0
 """BPM outside a preferred range over which its effect fades to nothing."""
+
+
+class Group(Enum):
+    """Where a contribution comes from; numbers as in rhythmiq.recommender.v1.Reason.Group."""
+
+    SURROUNDINGS = 1
+    PREFERENCES = 2
+    TUNING = 3
+    SEEDS = 4
+    POPULARITY = 5
+    OTHER = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One column of contributions: what they are about."""
+
+    group: Group
+    name: str
+    """As in Reason.subject: `ambient_noise`, `genre:jazz`, `tempo` …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +115,21 @@ class Plan:
     targets: dict[int, Target] = field(default_factory=dict)
     """By column: what it comes from, for the words."""
 
-    _columns: dict[tuple[Group, str], int] = field(default_factory=dict)
-
-    def column(self, group: Group, name: str) -> int:
-        """The column of this group and name; of names that are equal, one and the same."""
-        found = self._columns.get((group, name))
-        if found is None:
-            found = self._columns[group, name] = len(self.subjects)
-            self.subjects.append(Subject(group, name))
-        return found
+    def add_subject(self, group: Group, name: str) -> int:
+        """A new column; the caller sees to it that there is one for each subject."""
+        self.subjects.append(Subject(group, name))
+        return len(self.subjects) - 1
 
 
 def make_plan(snapshot: CatalogSnapshot, situation: Situation) -> Plan:
     """The plan for a situation. Names that the catalogue does not have are passed over."""
     plan = Plan()
     _add_popularity(plan, situation)
+    by_kind: dict[str, int] = {}
     for lean in active_leans(situation.surroundings):
-        column = plan.column(Group.SURROUNDINGS, lean.kind)
+        if lean.kind not in by_kind:
+            by_kind[lean.kind] = plan.add_subject(Group.SURROUNDINGS, lean.kind)
+        column = by_kind[lean.kind]
         feature = features.INDEX[lean.feature]
         wanted = features.standard_score(lean.feature, lean.target)
         plan.pulls.append(Pull(column, feature, wanted, lean.weight, SURROUNDINGS_WIDTH, lean))
@@ -127,14 +145,14 @@ def _add_popularity(plan: Plan, situation: Situation) -> None:
     asked = situation.tuning.get("popularity")
     if asked is None or asked.target is None:
         target = features.standard_score("popularity", WELL_KNOWN)
-        column = plan.column(Group.POPULARITY, "popularity")
+        column = plan.add_subject(Group.POPULARITY, "popularity")
         plan.pulls.append(Pull(column, features.INDEX["popularity"], target, POPULARITY_SCORE, POPULARITY_WIDTH))
 
 
 def _add_target(plan: Plan, name: str, target: Target) -> None:
     if target.target is None or target.weight == 0:
         return
-    column = plan.column(Group.TUNING, name)
+    column = plan.add_subject(Group.TUNING, name)
     plan.targets[column] = target
     wanted = features.standard_score(name, target.target)
     plan.pulls.append(Pull(column, features.INDEX[name], wanted, TUNING_SCORE * target.weight, TUNING_WIDTH))
@@ -145,14 +163,14 @@ def _add_leaning(plan: Plan, snapshot: CatalogSnapshot, leaning: Leaning) -> Non
         return
     if leaning.type is LeaningType.TEMPO:
         low, _, high = leaning.value.partition("-")
-        column = plan.column(Group.PREFERENCES, f"tempo:{leaning.value}")
+        column = plan.add_subject(Group.PREFERENCES, f"tempo:{leaning.value}")
         plan.bands.append(Band(column, float(low), float(high), TEMPO_SCORE * leaning.weight))
     else:
         vocabulary, weights, scale = _named(plan, snapshot, leaning.type)
         found = vocabulary.find(leaning.value)
         if found is None:
             return
-        column = plan.column(Group.PREFERENCES, f"{leaning.type.name.lower()}:{fold(leaning.value)}")
+        column = plan.add_subject(Group.PREFERENCES, f"{leaning.type.name.lower()}:{fold(leaning.value)}")
         weights.setdefault(found, []).append(NameWeight(column, scale * leaning.weight))
     plan.leanings[column] = leaning
 
@@ -192,12 +210,12 @@ def _add_seeds(plan: Plan, snapshot: CatalogSnapshot, seeds: Seeds) -> None:
     _add_seed_names(plan, plan.genres, genres, "genre", snapshot.names.genres)
     if sounds:
         plan.sounds = np.array(sounds, np.float32)
-        plan.sound_column = plan.column(Group.SEEDS, "sound")
+        plan.sound_column = plan.add_subject(Group.SEEDS, "sound")
 
 
 def _add_seed_names(
     plan: Plan, weights: dict[int, list[NameWeight]], found: Mapping[int, float], label: str, names: Vocabulary
 ) -> None:
     for number, weight in found.items():
-        column = plan.column(Group.SEEDS, f"{label}:{fold(names.names[number])}")
+        column = plan.add_subject(Group.SEEDS, f"{label}:{fold(names.names[number])}")
         weights.setdefault(number, []).append(NameWeight(column, weight))

@@ -6,7 +6,7 @@ import numpy as np
 
 from rhythmiq_recommender import features
 from rhythmiq_recommender.explain import Teller
-from rhythmiq_recommender.plan import SEED_SOUND_SCORE, Plan, make_plan
+from rhythmiq_recommender.plan import SEED_SOUND_SCORE, Plan
 from rhythmiq_recommender.postings import IntArray
 from rhythmiq_recommender.ranking import Ranked, ScoreArray
 from rhythmiq_recommender.retrieval import SOUND
@@ -23,8 +23,7 @@ class PriorRanker:
 
     name = "prior/1"
 
-    def rank(self, snapshot: CatalogSnapshot, rows: IntArray, situation: Situation) -> Ranked:
-        plan = make_plan(snapshot, situation)
+    def rank(self, snapshot: CatalogSnapshot, rows: IntArray, situation: Situation, plan: Plan) -> Ranked:
         contributions = np.zeros((len(rows), len(plan.subjects)))
         pulled = _pulled(snapshot, plan, rows, situation.kind)
         for position, pull in enumerate(plan.pulls):

@@ -4,37 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rhythmiq_recommender.plan import Plan, Subject
 from rhythmiq_recommender.postings import IntArray
 from rhythmiq_recommender.situation import Situation
 from rhythmiq_recommender.snapshot import CatalogSnapshot
 
 ScoreArray = NDArray[np.float64]
-
-
-class Group(Enum):
-    """Where a contribution comes from; numbers as in rhythmiq.recommender.v1.Reason.Group."""
-
-    SURROUNDINGS = 1
-    PREFERENCES = 2
-    TUNING = 3
-    SEEDS = 4
-    POPULARITY = 5
-    OTHER = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """One column of contributions: what they are about."""
-
-    group: Group
-    name: str
-    """As in Reason.subject: `ambient_noise`, `genre:jazz`, `tempo` …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +45,6 @@ class Ranker(Protocol):
         """Which ranker and version, as in RecommendResponse.ranker: `prior/1`."""
         ...
 
-    def rank(self, snapshot: CatalogSnapshot, rows: IntArray, situation: Situation) -> Ranked:
-        """Scores the items at `rows`, ascending, in this situation."""
+    def rank(self, snapshot: CatalogSnapshot, rows: IntArray, situation: Situation, plan: Plan) -> Ranked:
+        """Scores the items at `rows`, ascending, in this situation. `plan` is what found them."""
         ...

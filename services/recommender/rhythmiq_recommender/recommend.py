@@ -96,8 +96,9 @@ class Recommend:
 
     def _pick(self, snapshot: CatalogSnapshot, wish: Wish, situation: Situation) -> list[Pick]:
         mask = allowed(snapshot, wish.kind, wish.tuning, wish.filter, wish.exclude_items)
-        rows = retrieve(snapshot, make_plan(snapshot, situation), mask, wish.count)
-        ranked = shuffled(self.ranker.rank(snapshot, rows, situation), snapshot, wish.seed)
+        plan = make_plan(snapshot, situation)
+        rows = retrieve(snapshot, plan, mask, wish.count)
+        ranked = shuffled(self.ranker.rank(snapshot, rows, situation, plan), snapshot, wish.seed)
         scores = ranked.scores
         return [
             Pick(int(rows[position]), float(scores[position]), reasons(ranked, position))

@@ -105,7 +105,7 @@ def retrieve(snapshot: CatalogSnapshot, plan: Plan, mask: BoolArray, count: int)
     wanted = max(CANDIDATES, 2 * count)
     if len(rows) <= wanted:
         return rows
-    base = query(plan) @ snapshot.vectors
+    base = inner(query(plan), snapshot.vectors)
     named = _named_scores(snapshot, plan)
     base[~mask] = -np.inf
     found = [_best(base + named, wanted)]
@@ -119,7 +119,8 @@ def retrieve(snapshot: CatalogSnapshot, plan: Plan, mask: BoolArray, count: int)
 def nearest(snapshot: CatalogSnapshot, sound: FloatArray, count: int, mask: BoolArray) -> IntArray:
     """The rows among those allowed that sound most like `sound` (standard scores, shape (features.COUNT,))."""
     weights = SOUND.astype(np.float32)
-    scores = np.concatenate([2 * weights * np.where(SOUND, sound, 0), -weights]).astype(np.float32) @ snapshot.vectors
+    asked = np.concatenate([2 * weights * np.where(SOUND, sound, 0), -weights]).astype(np.float32)
+    scores = inner(asked, snapshot.vectors)
     scores[~mask] = -np.inf
     best = _best(scores, count)
     return best[mask[best]]
@@ -138,6 +139,19 @@ def query(plan: Plan) -> FloatArray:
             vector[pull.feature] += 2 * slope * pull.target
             vector[pull.feature + features.COUNT] -= slope
     return vector
+
+
+def inner(asked: FloatArray, vectors: FloatArray) -> FloatArray:
+    """Inner product of `asked` with each column, shape (columns,).
+
+    Row by row and without BLAS: most plans leave most rows out, the sum does not depend on the number of threads, and
+    no thread pool competes with the event loop.
+    """
+    total = np.zeros(vectors.shape[1], np.float32)
+    product = np.empty_like(total)
+    for row in np.flatnonzero(asked).tolist():
+        total += np.multiply(vectors[row], asked[row], out=product)
+    return total
 
 
 def _named_scores(snapshot: CatalogSnapshot, plan: Plan) -> FloatArray:

@@ -11,8 +11,8 @@ from listening import LOUD_RUN, PROFILE, QUIET_BED, World, leaning, titles
 from rhythmiq_mesh.errors import NotFound
 from rhythmiq_recommender.arrange import APART, SHUFFLE
 from rhythmiq_recommender.environment import FRESH_FOR
+from rhythmiq_recommender.plan import Group
 from rhythmiq_recommender.prior import ASSUMPTION, CONDITIONS, LEANS
-from rhythmiq_recommender.ranking import Group
 from rhythmiq_recommender.recommend import Answer
 from rhythmiq_recommender.situation import (
     EnvironmentValue,
