@@ -114,7 +114,7 @@ def make_listener(mesh: Mesh, subject: str, genres: list[str], artists: list[str
         wanted = [("GENRE", genre) for genre in genres] + [("TEMPO", tempo) for tempo in tempi]
         wanted += [("ARTIST", artist) for artist in artists]
         for number, (kind, value) in enumerate(wanted[:50]):
-            preference = {"type": kind, "value": value, "weight": round(-1 + 2 * (number % 11) / 10, 2)}
+            preference = {"type": kind, "value": value, "weight": round(-1 + 0.4 * (number % 6), 1)}
             _post(client, f"/{name}/preferences", preference)
         now = datetime.now(UTC).isoformat()
         for reading in READINGS:
