@@ -13,6 +13,7 @@ from rhythmiq_mesh.paging import PageTokens
 from rhythmiq_mesh.profiles import GrpcProfiles
 from rhythmiq_mesh.server import Server, Service
 from rhythmiq_tunevector.config import TuneVectorSettings
+from rhythmiq_tunevector.guard import Guard
 from rhythmiq_tunevector.mongo import MongoTuneVectors
 from rhythmiq_tunevector.recommender import RETRIED, GrpcRecommender
 from rhythmiq_tunevector.servicer import TuneVectorChildrenServicer, TuneVectorServicer
@@ -37,7 +38,7 @@ def bootstrap(settings: TuneVectorSettings) -> Server:
     recommender = open_channel(settings.recommender_address, retried=RETRIED)
     clock = SystemClock()
     public = TuneVectorServicer(
-        create=CreateTuneVector(vectors, GrpcProfiles(profile), clock),
+        create=CreateTuneVector(vectors, Guard(vectors, GrpcProfiles(profile)), clock),
         get=GetTuneVector(vectors),
         page=ListTuneVectors(vectors, PageTokens(settings.page_token_key.get_secret_value().encode())),
         update=UpdateTuneVector(vectors, clock),

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from datetime import datetime
+from weakref import WeakValueDictionary
 
 import pymongo
 from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
 
+from rhythmiq_mesh.errors import Aborted
 from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.mongo import Database, Document, Session, Transactions, operation
 from rhythmiq_tunevector.documents import document_of, vector_of
 from rhythmiq_tunevector.model import LIMIT, TuneVector, TuneVectorLimitReached
 
+_ATTEMPTS = 5
+
 
 class MongoTuneVectors:
-    """TuneVectorRepository on the collection `tune_vectors`, with a counter for each profile in `counters`.
+    """TuneVectorRepository on the collections `tune_vectors` and `counters`.
 
-    A counter changes in the transaction that inserts or deletes, so transactions of one profile conflict and run one
-    after another: that is what makes the limit exact.
+    A counter holds how many tune vectors its profile has. Every insert and delete changes it in the same transaction,
+    so of two at the same time one is run again on what the other left: the limit is exact across processes. The lock
+    only keeps one process from getting in its own way.
     """
 
     def __init__(self, database: Database, *, limit: int = LIMIT) -> None:
@@ -25,6 +33,7 @@ class MongoTuneVectors:
         self._counters = database["counters"]
         self._transactions = Transactions(database)
         self._limit = limit
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def ensure_indexes(self) -> None:
         """Makes the indexes, idempotently."""
@@ -33,27 +42,46 @@ class MongoTuneVectors:
             await self._vectors.create_index(
                 [("profile_id", pymongo.ASCENDING), ("create_time", pymongo.ASCENDING), ("_id", pymongo.ASCENDING)]
             )
+            # Transactions must not have to make a collection.
+            await self._counters.create_index("count")
 
-    async def create(self, vector: TuneVector, key: RequestKey | None) -> TuneVector:
+    async def create(self, vector: TuneVector, key: RequestKey | None) -> tuple[TuneVector, bool]:
         async def insert(session: Session) -> Document:
-            if await self._add(vector.profile_id, 1, session) > self._limit:
+            present = await self._counters.find_one({"_id": vector.profile_id}, session=session)
+            if present is not None and present["count"] >= self._limit:
                 raise TuneVectorLimitReached(vector.profile_id, self._limit)
+            await self._add(vector.profile_id, 1, session)
             document = document_of(vector)
             await self._vectors.insert_one(document, session=session)
             return document
 
-        document, _ = await self._transactions.once(key, insert)
-        return vector_of(document)
+        async with self._lock(vector.profile_id):
+            for _ in range(_ATTEMPTS):
+                # A duplicate is a race (two first counters, two equal request_ids): what is there now decides.
+                with contextlib.suppress(DuplicateKeyError):
+                    document, replayed = await self._transactions.once(key, insert)
+                    return vector_of(document), replayed
+        raise Aborted("other calls create tune vectors below the same profile at the same time: try again")
 
-    async def take_back(self, vector: TuneVector, key: RequestKey | None) -> None:
-        async def remove(session: Session) -> None:
-            result = await self._vectors.delete_one({"_id": vector.id}, session=session)
-            # The key belongs to this create only if its insert took place.
-            if result.deleted_count:
-                await self._add(vector.profile_id, -1, session)
-                await self._transactions.forget(key, session)
+    async def vouch(self, tune_vector_id: str) -> bool:
+        async with operation():
+            result = await self._vectors.update_one({"_id": tune_vector_id}, {"$set": {"vouched": True}})
+        return result.matched_count == 1
 
-        await self._transactions.run(remove)
+    async def take_back(self, vector: TuneVector, key: RequestKey | None) -> bool:
+        async def remove(session: Session) -> bool:
+            found = await self._vectors.find_one_and_delete(
+                {"_id": vector.id, "vouched": {"$ne": True}}, {"_id": True}, session=session
+            )
+            if found is None:
+                return await self._vectors.find_one({"_id": vector.id}, {"_id": True}, session=session) is None
+            await self._add(vector.profile_id, -1, session)
+            # The record belongs to this create only where its insert took place.
+            await self._transactions.forget(key, session)
+            return True
+
+        async with self._lock(vector.profile_id):
+            return await self._transactions.run(remove)
 
     async def get(self, profile_id: str, tune_vector_id: str) -> TuneVector | None:
         async with operation():
@@ -71,9 +99,11 @@ class MongoTuneVectors:
         return [vector_of(document) for document in documents]
 
     async def replace(self, vector: TuneVector, *, expected_etag: str) -> bool:
+        document = document_of(vector)
+        del document["_id"]
         async with operation():
-            result = await self._vectors.replace_one(
-                {"_id": vector.id, "profile_id": vector.profile_id, "etag": expected_etag}, document_of(vector)
+            result = await self._vectors.update_one(
+                {"_id": vector.id, "profile_id": vector.profile_id, "etag": expected_etag}, {"$set": document}
             )
         return result.matched_count == 1
 
@@ -86,14 +116,15 @@ class MongoTuneVectors:
                 await self._add(profile_id, -1, session)
             return result.deleted_count == 1
 
-        return await self._transactions.run(remove)
+        async with self._lock(profile_id):
+            return await self._transactions.run(remove)
 
     async def count(self, profile_id: str) -> int:
         async with operation():
             return await self._vectors.count_documents({"profile_id": profile_id})
 
-    async def _add(self, profile_id: str, change: int, session: Session) -> int:
-        """Changes the counter and returns it; one at 0 is removed, so that nothing of a deleted profile stays."""
+    async def _add(self, profile_id: str, change: int, session: Session) -> None:
+        """Changes the counter; one at 0 is removed, so that nothing of a deleted profile stays."""
         counter = await self._counters.find_one_and_update(
             {"_id": profile_id},
             {"$inc": {"count": change}},
@@ -101,8 +132,8 @@ class MongoTuneVectors:
             return_document=ReturnDocument.AFTER,
             session=session,
         )
-        assert counter is not None  # upsert: there is always a version after
-        count: int = counter["count"]
-        if count == 0:
+        if counter is not None and counter["count"] == 0:
             await self._counters.delete_one({"_id": profile_id}, session=session)
-        return count
+
+    def _lock(self, profile_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(profile_id, asyncio.Lock())

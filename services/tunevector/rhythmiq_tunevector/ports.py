@@ -27,15 +27,19 @@ from rhythmiq_tunevector.model import (
 class TuneVectorRepository(Protocol):
     """Tune vectors in storage."""
 
-    async def create(self, vector: TuneVector, key: RequestKey | None) -> TuneVector:
-        """Stores a new tune vector, or returns the first answer of a replay.
+    async def create(self, vector: TuneVector, key: RequestKey | None) -> tuple[TuneVector, bool]:
+        """Stores a new tune vector, or returns the first answer of a replay, and whether it is one.
 
-        Raises TuneVectorLimitReached, exactly, under any concurrency.
+        Raises RequestIdConflict and TuneVectorLimitReached, exactly, under any concurrency.
         """
         ...
 
-    async def take_back(self, vector: TuneVector, key: RequestKey | None) -> None:
-        """Undoes a create, if it happened."""
+    async def vouch(self, tune_vector_id: str) -> bool:
+        """Keeps a tune vector from being taken back; False when it is gone."""
+        ...
+
+    async def take_back(self, vector: TuneVector, key: RequestKey | None) -> bool:
+        """Undoes a create, if it took place; False when the tune vector is vouched for, and stays."""
         ...
 
     async def get(self, profile_id: str, tune_vector_id: str) -> TuneVector | None:
@@ -47,11 +51,11 @@ class TuneVectorRepository(Protocol):
         ...
 
     async def replace(self, vector: TuneVector, *, expected_etag: str) -> bool:
-        """Stores a new version unless the stored etag is another one."""
+        """Stores a new version unless it is gone or the stored etag is another one."""
         ...
 
     async def delete(self, profile_id: str, tune_vector_id: str, *, expected_etag: str) -> bool:
-        """Removes it unless the stored etag is another one."""
+        """Removes it unless it is gone or the stored etag is another one."""
         ...
 
     async def count(self, profile_id: str) -> int:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 from rhythmiq_mesh.clocks import Clock
-from rhythmiq_mesh.deadline import set_deadline
-from rhythmiq_mesh.errors import Aborted, MeshError, RequestIdConflict
+from rhythmiq_mesh.errors import Aborted
 from rhythmiq_mesh.etag import check_etag, new_etag
 from rhythmiq_mesh.idempotency import RequestKey
+from rhythmiq_mesh.names import profile_name
 from rhythmiq_mesh.paging import PageTokens, page_size
-from rhythmiq_mesh.parents import Profiles, refuse_unless_active
-from rhythmiq_tunevector.model import TuneVector, TuneVectorLimitReached, TuneVectorNotFound, tune_vector_name
+from rhythmiq_tunevector.guard import Guard
+from rhythmiq_tunevector.model import TuneVector, TuneVectorNotFound, tune_vector_name
 from rhythmiq_tunevector.ports import TuneVectorRepository
 
 _ATTEMPTS = 5
@@ -32,30 +30,29 @@ class CreateTuneVector:
     """
 
     vectors: TuneVectorRepository
-    profiles: Profiles
+    guard: Guard
     clock: Clock
 
     async def __call__(self, draft: TuneVector, key: RequestKey | None) -> TuneVector:
         now = self.clock.now()
         vector = replace(draft, id=str(uuid4()), create_time=now, update_time=now, etag=new_etag())
-        # A caller who hangs up must not leave an orphan between the insert and the look at its profile.
-        return await asyncio.shield(self._guarded(vector, key))
+        replayed_id = ""
+        for _ in range(_ATTEMPTS):
+            stored, replayed = await self.guard.insert(vector, key)
+            # The record has outlived the tune vector, so its listener has deleted it: the first answer stands.
+            if not replayed or stored.id == replayed_id or await self._stands(stored):
+                return stored
+            replayed_id = stored.id
+        raise Aborted(
+            f"other calls with this request_id get in the way below {profile_name(draft.profile_id)}: try again"
+        )
 
-    async def _guarded(self, vector: TuneVector, key: RequestKey | None) -> TuneVector:
-        try:
-            stored = await self.vectors.create(vector, key)
-            # Replays look too: the call that they repeat may be taking its insert back at this moment.
-            refuse_unless_active(await self.profiles.state(vector.profile_id), vector.profile_id)
-        except (TuneVectorLimitReached, RequestIdConflict):
-            raise
-        except MeshError:
-            # Whether the insert took place is not known, or it did and must go. The deadline
-            # may be why: taking back must not fail for it. When storage is away too, the first error tells more.
-            set_deadline(None)
-            with contextlib.suppress(MeshError):
-                await self.vectors.take_back(vector, key)
-            raise
-        return stored
+    async def _stands(self, stored: TuneVector) -> bool:
+        if await self.vectors.get(stored.profile_id, stored.id) is None:
+            return False
+        # The first call may still be about to take its tune vector back: it must not after this answer.
+        await self.guard.refuse_unless_active(stored.profile_id)
+        return await self.vectors.vouch(stored.id)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rhythmiq_tunevector.arrangement import SPARE, ByCount, ByDuration, along_curve, arrange, energy_at, playing_time
+from rhythmiq_tunevector.model import Candidate, Item, Pin, TunedItem
+
+energies = st.none() | st.floats(0, 1)
+durations = st.none() | st.integers(1, 600_000_000).map(lambda microseconds: timedelta(microseconds=microseconds))
+no_curve: list[float] = []
+curves = st.just(no_curve) | st.lists(st.floats(0, 1), min_size=2, max_size=50)
+
+
+def candidate(number: int, energy: float | None = None, duration: timedelta | None = None) -> Candidate:
+    return Candidate(Item(f"items/{number}", f"Title {number}", ("A",), duration, energy), score=-float(number))
+
+
+@st.composite
+def candidates(draw: st.DrawFn, *, max_size: int = 30) -> list[Candidate]:
+    parts = draw(st.lists(st.tuples(energies, durations), max_size=max_size))
+    return [candidate(number, *part) for number, part in enumerate(parts)]
+
+
+@st.composite
+def pins(draw: st.DrawFn) -> list[tuple[Pin, Item]]:
+    positions = draw(st.lists(st.integers(1, 40), unique=True, max_size=10))
+    return [
+        (Pin(f"items/pin{position}", position), Item(f"items/pin{position}", "Pinned", (), draw(durations)))
+        for position in positions
+    ]
+
+
+def deviation(ordered: Sequence[Candidate], targets: Sequence[float]) -> float:
+    pairs = zip(ordered, targets, strict=True)
+    return sum(abs(one.item.energy - target) for one, target in pairs if one.item.energy is not None)
+
+
+def names(items: Sequence[TunedItem]) -> list[str]:
+    return [item.item for item in items]
+
+
+@given(pins(), candidates(), curves)
+def test_pins_stand_at_their_positions_and_those_beyond_the_end_come_last(
+    pinned: list[tuple[Pin, Item]], chosen: list[Candidate], curve: list[float]
+) -> None:
+    items = arrange(pinned, chosen, curve)
+    at = {item.position: item for item in items}
+    for pin, _ in pinned:
+        if pin.position <= len(items):
+            assert at[pin.position].item == pin.item
+    beyond = sorted((pin for pin, _ in pinned if pin.position > len(items)), key=lambda pin: pin.position)
+    places = [next(item.position for item in items if item.item == pin.item) for pin in beyond]
+    assert places == sorted(places)
+    free = [item.position for item in items if not item.pinned]
+    assert all(place > position for place in places for position in free)
+
+
+@given(pins(), candidates(), curves)
+def test_every_pin_and_candidate_is_there_once_and_positions_have_no_gaps(
+    pinned: list[tuple[Pin, Item]], chosen: list[Candidate], curve: list[float]
+) -> None:
+    items = arrange(pinned, chosen, curve)
+    assert [item.position for item in items] == list(range(1, len(items) + 1))
+    assert sorted(names(items)) == sorted([pin.item for pin, _ in pinned] + [one.item.name for one in chosen])
+    assert {item.item for item in items if item.pinned} == {pin.item for pin, _ in pinned}
+    assert all((item.score is None) == item.pinned for item in items)
+
+
+@given(pins(), candidates())
+def test_without_a_curve_candidates_keep_the_recommenders_order(
+    pinned: list[tuple[Pin, Item]], chosen: list[Candidate]
+) -> None:
+    items = arrange(pinned, chosen, [])
+    assert [item.item for item in items if not item.pinned] == [one.item.name for one in chosen]
+
+
+@given(candidates(), st.data())
+def test_the_curve_is_followed_no_worse_than_by_the_unarranged_order(
+    chosen: list[Candidate], data: st.DataObject
+) -> None:
+    targets = data.draw(st.lists(st.floats(0, 1), min_size=len(chosen), max_size=len(chosen)))
+    ordered = along_curve(chosen, targets)
+    assert sorted(one.item.name for one in ordered) == sorted(one.item.name for one in chosen)
+    assert deviation(ordered, targets) <= deviation(chosen, targets) + 1e-9
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=6))
+def test_no_other_order_follows_the_curve_better(pairs: list[tuple[float, float]]) -> None:
+    chosen = [candidate(number, energy) for number, (energy, _) in enumerate(pairs)]
+    targets = [target for _, target in pairs]
+    best = min(deviation(order, targets) for order in permutations(chosen))
+    assert deviation(along_curve(chosen, targets), targets) <= best + 1e-9
+
+
+@given(candidates(), st.floats(0, 1))
+def test_a_flat_curve_keeps_the_recommenders_order(chosen: list[Candidate], level: float) -> None:
+    assert along_curve(chosen, [level] * len(chosen)) == chosen
+
+
+@given(candidates(), st.data())
+def test_candidates_of_unknown_energy_stay_where_their_rank_puts_them(
+    chosen: list[Candidate], data: st.DataObject
+) -> None:
+    targets = data.draw(st.lists(st.floats(0, 1), min_size=len(chosen), max_size=len(chosen)))
+    ordered = along_curve(chosen, targets)
+    for place, one in enumerate(chosen):
+        if one.item.energy is None:
+            assert ordered[place] == one
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=50), st.integers(2, 500))
+def test_the_curve_begins_and_ends_with_its_own_values_and_never_leaves_their_range(
+    curve: list[float], size: int
+) -> None:
+    assert energy_at(curve, 1, size) == curve[0]
+    assert energy_at(curve, size, size) == pytest.approx(curve[-1])
+    values = [energy_at(curve, position, size) for position in range(1, size + 1)]
+    assert min(curve) - 1e-9 <= min(values)
+    assert max(values) <= max(curve) + 1e-9
+
+
+def test_the_curve_is_linear_between_its_values() -> None:
+    assert [energy_at([0, 1, 0], position, 5) for position in range(1, 6)] == [0, 0.5, 1, 0.5, 0]
+    assert energy_at([0.3, 0.9], 1, 1) == 0.3
+
+
+@given(candidates(), st.integers(0, 40))
+def test_a_list_by_count_takes_the_best_and_says_whether_some_are_lacking(found: list[Candidate], count: int) -> None:
+    demand = ByCount(count)
+    assert demand.choose(found) == found[:count]
+    assert demand.short(found) == (len(found) < count)
+    assert demand.wanted(found) == max(0, count - len(found))
+
+
+@given(candidates(max_size=60), st.integers(0, 3600), st.integers(0, 50))
+def test_a_list_by_duration_never_exceeds_it_and_no_candidate_could_be_added(
+    found: list[Candidate], seconds: int, limit: int
+) -> None:
+    budget = timedelta(seconds=seconds)
+    demand = ByDuration(budget, limit)
+    chosen = demand.choose(found)
+    played = playing_time(one.item for one in chosen)
+    assert played <= budget
+    assert len(chosen) <= limit
+    assert all(one.item.duration is not None for one in chosen)
+    left_out = [one for one in found if one not in chosen and one.item.duration is not None]
+    if len(chosen) < limit:
+        assert all(played + (one.item.duration or timedelta()) > budget for one in left_out)
+    assert demand.short(found) == (not left_out and len(chosen) < limit and played < budget)
+
+
+@given(candidates(max_size=60), st.integers(0, 3600))
+def test_a_list_by_duration_prefers_the_better_of_two_that_fit(found: list[Candidate], seconds: int) -> None:
+    timed = [one for one in found if one.item.duration is not None]
+    chosen = ByDuration(timedelta(seconds=seconds), 500).choose(found)
+    if timed and timed[0].item.duration is not None and timed[0].item.duration <= timedelta(seconds=seconds):
+        assert chosen[0] == timed[0]
+
+
+def test_a_list_by_duration_looks_a_little_further_to_fill_its_last_gap_and_then_stops() -> None:
+    demand = ByDuration(timedelta(minutes=10), 500)
+    assert demand.wanted([]) == 4 + SPARE
+    long = [candidate(number, duration=timedelta(minutes=6)) for number in range(SPARE)]
+    assert demand.wanted(long) > 0
+    long.append(candidate(SPARE, duration=timedelta(minutes=6)))
+    assert demand.wanted(long) == 0
+    assert not demand.short(long)
+    exact = [candidate(number, duration=timedelta(minutes=5)) for number in range(2)]
+    assert demand.wanted(exact) == 0
+    assert demand.wanted([candidate(0)]) > 0
