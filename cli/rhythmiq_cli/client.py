@@ -197,7 +197,9 @@ def call_error(error: grpc.RpcError, address: str) -> CallError:
 def _sentence(message: str, violations: Sequence[str]) -> str:
     untold = [one for one in violations if one not in message]
     told = message.rstrip(".")
-    return f"{told[:1].upper()}{told[1:]}" + (f" ({'; '.join(untold)})" if untold else "") + "."
+    # A message that begins with a field's path keeps it as it is spelled.
+    begun = told[:1].upper() + told[1:] if told.split(" ", 1)[0].isalpha() else told
+    return begun + (f" ({'; '.join(untold)})" if untold else "") + "."
 
 
 def _details(error: grpc.Call) -> tuple[str, list[str]]:

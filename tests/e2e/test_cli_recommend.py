@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import json
 
-from local_mesh import LocalMesh, rhythmiq
+from local_mesh import LocalMesh
+from typer.testing import CliRunner, Result
 
+from rhythmiq_cli.app import app
 from rhythmiq_cli.output import ExitCode
 
 
+def run(mesh: LocalMesh, *arguments: str) -> Result:
+    """Runs a command in this process, against the mesh that runs from its state folder."""
+    env = {"RHYTHMIQ_STATE_DIR": str(mesh.state), "RHYTHMIQ_ADDRESS": None, "RHYTHMIQ_TOKEN": None}
+    return CliRunner().invoke(app, arguments, env=env)
+
+
 def test_demo_listener_is_recommended_to_with_reasons_and_surroundings(mesh: LocalMesh) -> None:
-    result = rhythmiq("recommend", "--count", "5", state=mesh.state)
-    assert result.returncode == ExitCode.OK, result.stderr
+    result = run(mesh, "recommend", "--count", "5")
+    assert result.exit_code == ExitCode.OK, result.stderr
     for told in ("Why", "Surroundings", "ambient noise", "52 dB(A)", "reading", "Preferences used: jazz", "Ranked by"):
         assert told in result.stdout
 
 
 def test_surroundings_of_the_request_take_the_place_of_readings(mesh: LocalMesh) -> None:
     command = ("recommend", "--noise", "78", "--activity", "running", "--time", "18:00", "--count", "10", "--json")
-    result = rhythmiq(*command, state=mesh.state)
-    assert result.returncode == ExitCode.OK, result.stderr
+    result = run(mesh, *command)
+    assert result.exit_code == ExitCode.OK, result.stderr
     answer = json.loads(result.stdout)
     assert len(answer["recommendations"]) == 10
     used = {use["kind"]: use for use in answer["environment"]}
@@ -32,13 +40,13 @@ def test_surroundings_of_the_request_take_the_place_of_readings(mesh: LocalMesh)
 
 def test_filters_tuning_and_seeds_reach_the_recommender(mesh: LocalMesh) -> None:
     command = ("recommend", "--kind", "soundscape", "--max", "energy=0.2", "--genre", "rain", "--seed", "7", "--json")
-    answer = json.loads(rhythmiq(*command, state=mesh.state).stdout)
+    answer = json.loads(run(mesh, *command).stdout)
     items = [one["item"] for one in answer["recommendations"]]
     assert items
     assert all(item["kind"] == "SOUNDSCAPE" and "rain" in item["genres"] for item in items)
     assert all(item["features"]["energy"] <= 0.2 for item in items)
     seeded = ("recommend", "--seed-genre", "drum and bass", "--target", "tempo=174", "--count", "5", "--json")
-    answer = json.loads(rhythmiq(*seeded, state=mesh.state).stdout)
+    answer = json.loads(run(mesh, *seeded).stdout)
     assert any("drum and bass" in one["item"]["genres"] for one in answer["recommendations"])
 
 
@@ -60,8 +68,8 @@ def test_refusals_are_one_sentence_with_field_and_rule(mesh: LocalMesh) -> None:
         (("recommend", "--address", "http://127.0.0.1:1"), ExitCode.UNAVAILABLE, "Cannot reach the mesh"),
     ]
     for command, code, told in cases:
-        result = rhythmiq(*command, state=mesh.state)
-        assert result.returncode == code, (command, result.stderr)
+        result = run(mesh, *command)
+        assert result.exit_code == code, (command, result.stderr)
         assert told in result.stderr, (command, result.stderr)
         assert result.stdout == ""
         assert len(result.stderr.strip().splitlines()) == 1, (command, result.stderr)
@@ -69,8 +77,8 @@ def test_refusals_are_one_sentence_with_field_and_rule(mesh: LocalMesh) -> None:
 
 def test_profile_is_created_shown_changed_and_deleted(mesh: LocalMesh) -> None:
     def profile(*arguments: str) -> dict[str, object]:
-        result = rhythmiq("profile", *arguments, "--subject", "cli-ada", "--json", state=mesh.state)
-        assert result.returncode == ExitCode.OK, result.stderr
+        result = run(mesh, "profile", *arguments, "--subject", "cli-ada", "--json")
+        assert result.exit_code == ExitCode.OK, result.stderr
         found: dict[str, object] = json.loads(result.stdout)
         return found
 
@@ -79,13 +87,13 @@ def test_profile_is_created_shown_changed_and_deleted(mesh: LocalMesh) -> None:
     assert profile("show") == created
     changed = profile("update", "--time-zone", "Asia/Tokyo", "--learned-weight", "0.2")
     assert (changed["timeZone"], changed["learnedWeight"], changed["displayName"]) == ("Asia/Tokyo", 0.2, "Ada")
-    shown = rhythmiq("profile", "show", "--subject", "cli-ada", state=mesh.state)
+    shown = run(mesh, "profile", "show", "--subject", "cli-ada")
     assert "Asia/Tokyo" in shown.stdout
     stale = ("profile", "delete", "--yes", "--subject", "cli-ada", "--etag", str(created["etag"]))
-    assert rhythmiq(*stale, state=mesh.state).returncode == ExitCode.CONFLICT
-    deleted = rhythmiq("profile", "delete", "--yes", "--subject", "cli-ada", state=mesh.state)
-    assert deleted.returncode == ExitCode.OK, deleted.stderr
-    assert rhythmiq("profile", "show", "--subject", "cli-ada", state=mesh.state).returncode == ExitCode.NOT_FOUND
+    assert run(mesh, *stale).exit_code == ExitCode.CONFLICT
+    deleted = run(mesh, "profile", "delete", "--yes", "--subject", "cli-ada")
+    assert deleted.exit_code == ExitCode.OK, deleted.stderr
+    assert run(mesh, "profile", "show", "--subject", "cli-ada").exit_code == ExitCode.NOT_FOUND
 
 
 def test_help_of_every_command_shows_an_example(mesh: LocalMesh) -> None:
@@ -94,5 +102,5 @@ def test_help_of_every_command_shows_an_example(mesh: LocalMesh) -> None:
         ["import", "catalog"],
         *(["profile", verb] for verb in ("show", "create", "update")),
     ):
-        result = rhythmiq(*command, "--help", state=mesh.state)
+        result = run(mesh, *command, "--help")
         assert f"Example: rhythmiq {' '.join(command)}" in " ".join(result.stdout.split())
