@@ -8,7 +8,7 @@ import json
 import grpc
 import httpx
 import pytest
-from local_mesh import LocalMesh
+from local_mesh import LocalMesh, untyped
 
 from rhythmiq.profile.v1 import profile_pb2, profile_pb2_grpc
 from rhythmiq.recommender.v1 import item_pb2, item_pb2_grpc
@@ -191,7 +191,7 @@ def test_a_native_stream_may_be_longer_than_1_mib_in_total(mesh: LocalMesh) -> N
 
 def test_bytes_that_are_no_message_are_the_callers_mistake(mesh: LocalMesh) -> None:
     with mesh.channel() as channel, pytest.raises(grpc.RpcError) as refused:
-        channel.unary_unary("/rhythmiq.profile.v1.ProfileService/GetProfile")(
+        untyped(channel, "/rhythmiq.profile.v1.ProfileService/GetProfile")(
             b"\xff\xff\xff", metadata=mesh.metadata("refused"), timeout=10
         )
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -199,7 +199,7 @@ def test_bytes_that_are_no_message_are_the_callers_mistake(mesh: LocalMesh) -> N
 
 def test_an_unknown_method_of_a_public_service_is_unimplemented(mesh: LocalMesh) -> None:
     with mesh.channel() as channel, pytest.raises(grpc.RpcError) as refused:
-        channel.unary_unary("/rhythmiq.profile.v1.ProfileService/Steal")(
+        untyped(channel, "/rhythmiq.profile.v1.ProfileService/Steal")(
             b"", metadata=mesh.metadata("refused"), timeout=10
         )
     assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -60,6 +60,11 @@ def rhythmiq(*arguments: str, state: Path, **extra: str) -> subprocess.Completed
     )
 
 
+def untyped(channel: grpc.Channel, method: str) -> grpc.UnaryUnaryMultiCallable[bytes, bytes]:
+    """A call of any method by its path, with bytes in and bytes out."""
+    return channel.unary_unary(method, request_serializer=bytes, response_deserializer=bytes)
+
+
 class LocalMesh:
     """A running mesh. Everything about it is asked from outside: over HTTP, gRPC, and the process table."""
 
