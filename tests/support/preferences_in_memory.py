@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from rhythmiq_mesh.errors import RequestIdConflict
@@ -16,7 +17,7 @@ class InMemoryPreferences:
 
     def __init__(self) -> None:
         self.stored: dict[str, Preference] = {}
-        self._vouched: set[str] = set()
+        self._unconfirmed: dict[str, RequestKey | None] = {}
         self._records: dict[str, tuple[bytes, Any]] = {}
 
     async def create(self, preference: Preference, key: RequestKey | None) -> tuple[Preference, bool]:
@@ -26,21 +27,29 @@ class InMemoryPreferences:
         if len(self._of(preference.profile_id)) >= LIMIT:
             raise PreferenceLimitReached(preference.profile_id)
         self.stored[preference.id] = preference
+        self._unconfirmed[preference.id] = key
         self._record(key, preference)
         return preference, False
 
-    async def vouch(self, preference_id: str) -> bool:
-        self._vouched.add(preference_id)
-        return preference_id in self.stored
-
-    async def take_back(self, profile_id: str, preference_ids: Sequence[str], key: RequestKey | None) -> bool:
-        if self._vouched.intersection(preference_ids).intersection(self.stored):
-            return False
+    async def confirm(self, preference_ids: Sequence[str]) -> bool:
         for preference_id in preference_ids:
-            self.stored.pop(preference_id, None)
-        if key is not None:
-            self._records.pop(key.id, None)
+            self._unconfirmed.pop(preference_id, None)
+        return self.stored.keys() >= set(preference_ids)
+
+    async def take_back(self, profile_id: str, preference_ids: Sequence[str]) -> bool:
+        found = [preference_id for preference_id in preference_ids if preference_id in self.stored]
+        if not self._unconfirmed.keys() >= set(found):
+            return False
+        for preference_id in found:
+            del self.stored[preference_id]
+            key = self._unconfirmed.pop(preference_id)
+            if key is not None:
+                self._records.pop(key.id, None)
         return True
+
+    async def unconfirmed(self, created_before: datetime, limit: int) -> list[Preference]:
+        found = [self.stored[each] for each in self._unconfirmed if each in self.stored]
+        return sorted((each for each in found if each.create_time < created_before), key=_age)[:limit]
 
     async def get(self, profile_id: str, preference_id: str) -> Preference | None:
         found = self.stored.get(preference_id)
@@ -74,6 +83,7 @@ class InMemoryPreferences:
             del self.stored[evicted.id]
         self.stored |= {preference.id: preference for preference in (*plan.updated, *plan.created)}
         created_ids = tuple(preference.id for preference in plan.created)
+        self._unconfirmed |= dict.fromkeys(created_ids, key)
         written = LearnedWritten(plan.kept, created_ids, plan.kept_set_count, plan.left_out_count)
         self._record(key, written)
         return written, False
@@ -83,7 +93,7 @@ class InMemoryPreferences:
 
     def _of(self, profile_id: str) -> list[Preference]:
         found = [preference for preference in self.stored.values() if preference.profile_id == profile_id]
-        return sorted(found, key=lambda preference: (preference.create_time, preference.id))
+        return sorted(found, key=_age)
 
     def _refuse_second(self, preference: Preference) -> None:
         for other in self._of(preference.profile_id):
@@ -99,3 +109,7 @@ class InMemoryPreferences:
         if fingerprint != key.fingerprint:
             raise RequestIdConflict
         return answer
+
+
+def _age(preference: Preference) -> Position:
+    return preference.create_time, preference.id

@@ -14,7 +14,7 @@ from rhythmiq_mesh.paging import PageTokens
 from rhythmiq_mesh.profiles import GrpcProfiles
 from rhythmiq_mesh.server import Server, Service
 from rhythmiq_preference.config import PreferenceSettings
-from rhythmiq_preference.guard import Guard
+from rhythmiq_preference.guard import Guard, Upkeep
 from rhythmiq_preference.mongo import MongoPreferences
 from rhythmiq_preference.servicer import ChildrenServicer, PreferenceInternalServicer, PreferenceServicer
 from rhythmiq_preference.use_cases import (
@@ -35,8 +35,8 @@ def bootstrap(settings: PreferenceSettings) -> Server:
     client = connect(settings.mongo_uri.get_secret_value(), app="rhythmiq-preference")
     preferences = MongoPreferences(database(client, settings.mongo_database))
     profile = open_channel(settings.profile_address, retried=[_STATE])
-    guard = Guard(preferences, GrpcProfiles(profile))
-    clock = SystemClock()
+    profiles, clock = GrpcProfiles(profile), SystemClock()
+    guard = Guard(preferences, profiles)
     public = PreferenceServicer(
         create=CreatePreference(preferences, guard, clock),
         get=GetPreference(preferences),
@@ -63,6 +63,7 @@ def bootstrap(settings: PreferenceSettings) -> Server:
             ),
         ],
         start=[preferences.ensure_indexes],
+        background=[Upkeep(preferences, profiles, clock, settings.upkeep_seconds)],
         checks=[partial(ping, client)],
         close=[profile.close, client.close],
     )

@@ -17,3 +17,6 @@ class PreferenceSettings(ServiceSettings):
         default="rhythmiq_preference", description="Database of this service.", pattern=r"^[A-Za-z0-9_-]{1,63}$"
     )
     profile_address: str = Field(description="Address of the profile service.", min_length=1)
+    upkeep_seconds: float = Field(
+        default=5.0, gt=0, le=3600, description="Time between rounds that check what interrupted creates have left."
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -47,6 +48,7 @@ class MongoPreferences:
         async with operation():
             await self._preferences.create_index([("profile", 1), ("type", 1), ("value_key", 1)], unique=True)
             await self._preferences.create_index([("profile", 1), ("create_time", 1), ("_id", 1)])
+            await self._preferences.create_index("unconfirmed.since", sparse=True)
             # Transactions must not have to make a collection.
             await self._counters.create_index("count")
 
@@ -57,31 +59,41 @@ class MongoPreferences:
             if not await self._add(preference.profile_id, 1, session, most=LIMIT):
                 await self._refuse_second(preference, session)
                 raise PreferenceLimitReached(preference.profile_id)
-            await self._preferences.insert_one(document, session=session)
+            await self._preferences.insert_one(document | _mark(preference, key), session=session)
             return document
 
         stored, replayed = await self._once(preference.profile_id, key, insert, twin=preference)
         return _preference(stored), replayed
 
-    async def vouch(self, preference_id: str) -> bool:
+    async def confirm(self, preference_ids: Sequence[str]) -> bool:
         async with operation():
-            result = await self._preferences.update_one({"_id": preference_id}, {"$set": {"vouched": True}})
-        return result.matched_count == 1
+            result = await self._preferences.update_many(
+                {"_id": {"$in": list(preference_ids)}}, {"$unset": {"unconfirmed": ""}}
+            )
+        return result.matched_count == len(preference_ids)
 
-    async def take_back(self, profile_id: str, preference_ids: Sequence[str], key: RequestKey | None) -> bool:
+    async def take_back(self, profile_id: str, preference_ids: Sequence[str]) -> bool:
         these = {"_id": {"$in": list(preference_ids)}, "profile": profile_id}
 
         async def remove(session: Session) -> bool:
-            if await self._preferences.find_one({**these, "vouched": True}, session=session) is not None:
+            found = await self._preferences.find(these, session=session).to_list()
+            if not all("unconfirmed" in document for document in found):
                 return False
-            removed = await self._preferences.delete_many(these, session=session)
-            if removed.deleted_count:
-                await self._add(profile_id, -removed.deleted_count, session)
-            await self._transactions.forget(key, session)
+            if found:
+                await self._preferences.delete_many(these, session=session)
+                await self._add(profile_id, -len(found), session)
+            for scope, request_id in {tuple(document["unconfirmed"]["request"]) for document in found} - {()}:
+                await self._transactions.forget(RequestKey(scope, request_id, b""), session)
             return True
 
         async with self._lock(profile_id):
             return await self._transactions.run(remove)
+
+    async def unconfirmed(self, created_before: datetime, limit: int) -> list[Preference]:
+        query: Document = {"unconfirmed.since": {"$lt": created_before}}
+        async with operation():
+            found = self._preferences.find(query).sort("unconfirmed.since", 1).limit(limit)
+            return [_preference(document) async for document in found]
 
     async def get(self, profile_id: str, preference_id: str) -> Preference | None:
         async with operation():
@@ -138,7 +150,8 @@ class MongoPreferences:
             for changed in plan.updated:
                 await self._preferences.update_one({"_id": changed.id}, {"$set": _document(changed)}, session=session)
             if plan.created:
-                await self._preferences.insert_many([_document(new) for new in plan.created], session=session)
+                created = [_document(new) | _mark(new, key) for new in plan.created]
+                await self._preferences.insert_many(created, session=session)
             return {
                 "preferences": [_document(preference) for preference in plan.kept],
                 "created_ids": [preference.id for preference in plan.created],
@@ -225,6 +238,12 @@ def _second_of_value(error: DuplicateKeyError) -> bool:
 def _same_value(preference: Preference) -> Document:
     type_, value = preference.key
     return {"profile": preference.profile_id, "type": type_.value, "value_key": value}
+
+
+def _mark(preference: Preference, key: RequestKey | None) -> Document:
+    """What a new preference carries until it is confirmed: what taking it back needs."""
+    request = [] if key is None else [key.scope, key.request_id]
+    return {"unconfirmed": {"since": preference.create_time, "request": request}}
 
 
 def _document(preference: Preference) -> Document:

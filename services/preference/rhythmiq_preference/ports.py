@@ -34,12 +34,16 @@ class PreferenceRepository(Protocol):
         """
         ...
 
-    async def vouch(self, preference_id: str) -> bool:
-        """Keeps a preference from being taken back; False when it is gone."""
+    async def confirm(self, preference_ids: Sequence[str]) -> bool:
+        """Keeps preferences from being taken back from now on; False when one is gone."""
         ...
 
-    async def take_back(self, profile_id: str, preference_ids: Sequence[str], key: RequestKey | None) -> bool:
-        """Undoes a create: removes the preferences and the record of `key`; False when one is vouched for."""
+    async def take_back(self, profile_id: str, preference_ids: Sequence[str]) -> bool:
+        """Undoes a create with its request_id record, if any; False, and nothing, when one is confirmed."""
+        ...
+
+    async def unconfirmed(self, created_before: datetime, limit: int) -> list[Preference]:
+        """The oldest that nobody has confirmed."""
         ...
 
     async def get(self, profile_id: str, preference_id: str) -> Preference | None:

@@ -41,22 +41,22 @@ class CreatePreference:
             # The record has outlived the preference, so its listener has deleted it: the first answer stands.
             if replayed and stored.id == replayed_id:
                 return stored
-            if await self._stands(stored, key, replayed=replayed):
+            if await self._stands(stored, replayed=replayed):
                 return stored
             replayed_id = stored.id
         raise Aborted(
             f"other calls with this request_id get in the way below {profile_name(draft.profile_id)}: try again"
         )
 
-    async def _stands(self, stored: Preference, key: RequestKey | None, *, replayed: bool) -> bool:
+    async def _stands(self, stored: Preference, *, replayed: bool) -> bool:
         if not replayed:
-            await self.guard.keep_or_take_back(stored.profile_id, [stored.id], key)
+            await self.guard.keep_or_take_back(stored.profile_id, [stored.id])
             return True
         if await self.preferences.get(stored.profile_id, stored.id) is None:
             return False
         # The first call may still be about to take its preference back: it must not after this answer.
         await self.guard.refuse_unless_active(stored.profile_id)
-        return await self.preferences.vouch(stored.id)
+        return await self.preferences.confirm([stored.id])
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class WriteLearnedPreferences:
         batch = [_stamped(draft, Origin.LEARNED, now) for draft in drafts]
         written, replayed = await self.preferences.write_learned(profile_id, batch, key)
         if written.created_ids and not replayed:
-            await self.guard.keep_or_take_back(profile_id, written.created_ids, key)
+            await self.guard.keep_or_take_back(profile_id, written.created_ids)
         return written
 
 

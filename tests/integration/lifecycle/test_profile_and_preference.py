@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -16,7 +17,11 @@ import rhythmiq_preference.bootstrap
 import rhythmiq_profile.bootstrap
 from rhythmiq.preference.v1 import preference_pb2, preference_pb2_grpc
 from rhythmiq.profile.v1 import profile_pb2, profile_pb2_grpc
+from rhythmiq_mesh.mongo import connect, database
 from rhythmiq_preference.config import PreferenceSettings
+from rhythmiq_preference.model import Origin, Type
+from rhythmiq_preference.model import Preference as Stored
+from rhythmiq_preference.mongo import MongoPreferences
 from rhythmiq_profile.config import ProfileSettings
 
 if TYPE_CHECKING:
@@ -44,6 +49,7 @@ async def stubs(mongo_uri: str, mongo_database_name: str) -> AsyncIterator[Stubs
         listen=preference_address,
         mongo_database=f"{mongo_database_name}_preference",
         profile_address=profile_address,
+        upkeep_seconds=0.05,
         **common,
     )
     async with (
@@ -62,7 +68,8 @@ class Listener:
     def __init__(self, stubs: Stubs) -> None:
         self._profiles, self._preferences = stubs
         who = f"user-{uuid.uuid4()}"
-        self._name = f"profiles/{profile_id(who)}"
+        self.profile_id = profile_id(who)
+        self._name = f"profiles/{self.profile_id}"
         self._call: dict[str, Any] = {"metadata": metadata(who), "timeout": 30}
 
     async def create_profile(self) -> None:
@@ -150,3 +157,26 @@ async def test_profile_can_be_deleted_once_its_preferences_are_and_begins_anew(s
     assert await listener.create_preference("rock") == "PROFILE_NOT_FOUND"
     await listener.create_profile()
     assert await listener.preferences() == []
+
+
+async def test_what_a_killed_process_left_without_a_profile_is_removed(
+    stubs: Stubs, mongo_uri: str, mongo_database_name: str
+) -> None:
+    orphaned, kept = Listener(stubs), Listener(stubs)
+    await kept.create_profile()
+    client = connect(mongo_uri, app="test")
+    repository = MongoPreferences(database(client, f"{mongo_database_name}_preference"))
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC)
+    for listener in (kept, orphaned):
+        preference = Stored(
+            *(str(uuid.uuid4()), listener.profile_id, Type.GENRE, "rock", 0.5, Origin.SET, long_ago, long_ago, "etag")
+        )
+        await repository.create(preference, None)
+    async with asyncio.timeout(20):
+        while True:
+            if not await repository.unconfirmed(long_ago + timedelta(seconds=1), 2):
+                break
+            await asyncio.sleep(0.02)
+    await client.close()
+    assert await orphaned.preferences() == []
+    assert len(await kept.preferences()) == 1

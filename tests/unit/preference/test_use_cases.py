@@ -11,7 +11,7 @@ from rhythmiq_mesh.deadline import remaining, set_deadline
 from rhythmiq_mesh.errors import FailedPrecondition, MeshError, NotFound, Unavailable
 from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.parents import ProfileState
-from rhythmiq_preference.guard import Guard
+from rhythmiq_preference.guard import CREATE_TAKES, Guard, Upkeep
 from rhythmiq_preference.model import Origin, Preference, Type
 from rhythmiq_preference.use_cases import CreatePreference, DeletePreference, WriteLearnedPreferences
 
@@ -120,3 +120,50 @@ async def test_batch_for_an_absent_profile_stores_nothing() -> None:
     with pytest.raises(NotFound):
         await write(PROFILE, [draft()], None)
     assert not repository.stored
+
+
+class Later:
+    """A clock that shows when upkeep may look at what was created just now."""
+
+    def now(self) -> datetime:
+        return SystemClock().now() + CREATE_TAKES * 2
+
+
+@pytest.mark.parametrize(
+    ("state", "stays", "confirmed"),
+    [
+        (ProfileState.ACTIVE, True, True),
+        (ProfileState.DELETING, True, False),
+        (ProfileState.ABSENT, False, False),
+    ],
+)
+async def test_upkeep_removes_what_an_interrupted_create_left_without_a_profile(
+    state: ProfileState, stays: bool, confirmed: bool
+) -> None:
+    repository = InMemoryPreferences()
+    created = await creating(repository, Profiles(ProfileState.ACTIVE))(draft(), KEY)
+    await Upkeep(repository, Profiles(state), Later(), 1.0).once()
+    assert (created.id in repository.stored) == stays
+    if stays:
+        assert await repository.take_back(PROFILE, [created.id]) != confirmed
+
+
+async def test_upkeep_leaves_a_create_in_progress_alone() -> None:
+    repository = InMemoryPreferences()
+    created = await creating(repository, Profiles(ProfileState.ACTIVE))(draft(), None)
+    await Upkeep(repository, Profiles(ProfileState.ABSENT), SystemClock(), 1.0).once()
+    assert list(repository.stored) == [created.id]
+
+
+async def test_upkeep_goes_on_after_the_profile_service_was_away() -> None:
+    repository = InMemoryPreferences()
+    await creating(repository, Profiles(ProfileState.ACTIVE))(draft(), None)
+    upkeep = asyncio.create_task(Upkeep(repository, Profiles(AWAY, ProfileState.ABSENT), Later(), 0.001)())
+    async with asyncio.timeout(5):
+        while True:
+            if not repository.stored:
+                break
+            await asyncio.sleep(0.001)
+    upkeep.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await upkeep
