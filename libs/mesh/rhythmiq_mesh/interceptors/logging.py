@@ -44,7 +44,10 @@ class LoggingInterceptor(Interceptor):
 
 
 def _line(method: str, context: Context, start: float) -> None:
-    code = grpc_code(context.code())
+    found: Any = context.code()
+    if not found and not log.isEnabledFor(logging.DEBUG):
+        return
+    code = grpc_code(found)
     level = logging.WARNING if code in _OUR_FAULT else logging.DEBUG
     if log.isEnabledFor(level):
         elapsed = (time.perf_counter() - start) * 1000
