@@ -206,7 +206,9 @@ async def test_a_service_that_hangs_costs_its_time_limit_and_no_more(
 
     address = socket_address()
     hanging = grpc.aio.server()
-    hangs = {"ListPreferences": grpc.unary_unary_rpc_method_handler(never)}
+    hangs: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+        "ListPreferences": grpc.unary_unary_rpc_method_handler(never)
+    }
     hanging.add_generic_rpc_handlers(
         [grpc.method_handlers_generic_handler("rhythmiq.preference.v1.PreferenceService", hangs)]
     )
