@@ -97,7 +97,7 @@ def test_a_token_that_is_not_good_is_refused_over_grpc(mesh: LocalMesh, kind: st
             timeout=10,
         )
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
-    [details] = [value for key, value in refused.value.trailing_metadata() if key == "grpc-status-details-bin"]
+    [details] = [one.value for one in refused.value.trailing_metadata() if one.key == "grpc-status-details-bin"]
     assert isinstance(details, bytes)
     status = status_pb2.Status.FromString(details)
     info = error_details_pb2.ErrorInfo()

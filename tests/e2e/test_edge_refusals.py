@@ -56,7 +56,7 @@ def test_unknown_paths_and_methods_are_told_so(mesh: LocalMesh, method: str, pat
     assert checked(response, 404) == "UNKNOWN_PATH"
 
 
-BODIES = {
+BODIES: dict[str, str | bytes] = {
     "not JSON": f'{{"{SECRET}',
     "a list": f'["{SECRET}"]',
     "a string": f'"{SECRET}"',
