@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
-from pydantic import SecretStr
-from rhythmiq.profile.v1 import internal_pb2, internal_pb2_grpc, profile_pb2, profile_pb2_grpc
 from harness import PAGE_TOKEN_KEY, metadata, profile_id, reason, serving, socket_address
+from pydantic import SecretStr
 
+from rhythmiq.profile.v1 import internal_pb2, internal_pb2_grpc, profile_pb2, profile_pb2_grpc
 from rhythmiq_profile.bootstrap import bootstrap
 from rhythmiq_profile.config import ProfileSettings
 
