@@ -170,6 +170,21 @@ async def test_the_limit_is_exact_when_creates_and_deletes_run_at_once(
     assert await repository.count(profile_id) == 1
 
 
+async def test_the_limit_is_exact_across_replicas(mongo_uri: str, mongo_database_name: str, profile_id: str) -> None:
+    clients = [connect(mongo_uri, app=f"replica-{number}") for number in range(3)]
+    replicas = [MongoTuneVectors(database(client, mongo_database_name), limit=50) for client in clients]
+    for replica in replicas:
+        await replica.ensure_indexes()
+    results = await asyncio.gather(
+        *(replicas[number % 3].create(vector(profile_id), None) for number in range(150)), return_exceptions=True
+    )
+    assert sum(isinstance(result, tuple) for result in results) == 50
+    assert sum(isinstance(result, TuneVectorLimitReached) for result in results) == 100
+    assert {await replica.count(profile_id) for replica in replicas} == {50}
+    for client in clients:
+        await client.close()
+
+
 async def test_pages_go_from_old_to_new_without_items(repository: TuneVectorRepository, profile_id: str) -> None:
     made = [replace(full(profile_id), create_time=NOON + timedelta(seconds=number // 2)) for number in range(LIMIT)]
     for each in reversed(made):
