@@ -203,7 +203,7 @@ def _sentence(message: str, violations: Sequence[str]) -> str:
 
 
 def _details(error: grpc.Call) -> tuple[str, list[str]]:
-    """The ErrorInfo's reason, and what each violation says."""
+    """The ErrorInfo's reason, and each field with the rule that it breaks (other details are in the message)."""
     reason, violations = "", []
     for key, value in error.trailing_metadata() or ():
         if key != "grpc-status-details-bin":
@@ -216,11 +216,8 @@ def _details(error: grpc.Call) -> tuple[str, list[str]]:
         for detail in status.details:
             info = error_details_pb2.ErrorInfo()
             bad = error_details_pb2.BadRequest()
-            failure = error_details_pb2.PreconditionFailure()
             if detail.Unpack(info):
                 reason = info.reason
             elif detail.Unpack(bad):
                 violations += [f"{one.field}: {one.description}" for one in bad.field_violations]
-            elif detail.Unpack(failure):
-                violations += [one.description for one in failure.violations]
     return reason, violations

@@ -9,6 +9,7 @@ import pytest
 from local_mesh import LocalMesh
 
 from rhythmiq.preference.v1 import preference_pb2
+from rhythmiq.recommender.v1 import recommender_pb2
 from rhythmiq.variable.v1 import variable_pb2
 from rhythmiq_cli.client import Client
 from rhythmiq_cli.demo import seed_demo
@@ -56,6 +57,8 @@ def test_demo_can_be_made_again_without_a_second_of_anything(admin: Client, list
     found = environment(listener)
     assert {value.reading.kind for value in found.values} >= {Kind.AMBIENT_NOISE, Kind.ACTIVITY, Kind.HEART_RATE}
     assert len(preferences(listener)) == 6
+    wanted = recommender_pb2.RecommendRequest(parent=listener.profile_name, count=5)
+    assert len(listener.call(listener.recommender.Recommend, wanted).recommendations) == 5
 
     again = seed_demo(admin, listener, now=earlier)
     assert not again.new_listener

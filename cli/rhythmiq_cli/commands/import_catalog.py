@@ -55,9 +55,9 @@ def import_catalog(
     report: Annotated[
         Path | None, typer.Option(help="Write every rejected row here: JSON Lines with line, field and rule.")
     ] = None,
-    restart: Annotated[bool, typer.Option(help="Start from the first row, even after an interruption.")] = False,
-    strict: Annotated[bool, typer.Option(help="Exit with 3 when a row is rejected.")] = False,
-    dry_run: Annotated[bool, typer.Option(help="Only check the rows; send nothing.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Start from the first row, whatever was done.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 when a row is rejected.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check the rows; send nothing.")] = False,
     json: options.Json = False,
     address: options.Address = None,
     token: options.Token = None,

@@ -67,7 +67,9 @@ def recommend(
     exclude_genre: Annotated[
         list[str] | None, typer.Option(help="Not this genre. May be repeated.", rich_help_panel=_WHAT)
     ] = None,
-    exclude_explicit: Annotated[bool, typer.Option(help="Nothing explicit.", rich_help_panel=_WHAT)] = False,
+    exclude_explicit: Annotated[
+        bool, typer.Option("--exclude-explicit", help="Nothing explicit.", rich_help_panel=_WHAT)
+    ] = False,
     seed: Annotated[
         int | None, typer.Option(min=0, help="The same seed gives the same answer.", rich_help_panel=_WHAT)
     ] = None,

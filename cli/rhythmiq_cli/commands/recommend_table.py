@@ -8,7 +8,7 @@ from rhythmiq.recommender.v1 import recommender_pb2
 from rhythmiq.variable.v1 import variable_pb2
 from rhythmiq_cli.output import print_line, print_table
 
-_REASONS_SHOWN = 2
+_REASONS_SHOWN = 3
 _UNITS = {
     "ambient_noise_dba": "dB(A)",
     "illuminance_lux": "lx",
@@ -48,9 +48,12 @@ def print_answer(answer: recommender_pb2.RecommendResponse) -> None:
 
 
 def _reasons(one: recommender_pb2.Recommendation) -> list[str]:
-    """The strongest reasons that speak for the item: a listener asks why it is there."""
-    speaking = [reason.text for reason in one.reasons if reason.contribution > 0 and reason.text]
-    return speaking[:_REASONS_SHOWN]
+    """What speaks most for the item, one reason of each group: a listener asks why it is there, and why now."""
+    strongest: dict[int, str] = {}
+    for reason in one.reasons:
+        if reason.contribution > 0 and reason.text:
+            strongest.setdefault(reason.group, reason.text)
+    return list(strongest.values())[:_REASONS_SHOWN]
 
 
 def value_of(use: recommender_pb2.EnvironmentUse) -> str:

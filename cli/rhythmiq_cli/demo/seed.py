@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from google.type.timeofday_pb2 import TimeOfDay
 
 from rhythmiq.preference.v1 import preference_pb2
 from rhythmiq.profile.v1 import profile_pb2
-from rhythmiq.recommender.v1 import item_pb2
+from rhythmiq.recommender.v1 import item_pb2, recommender_pb2
 from rhythmiq.type.v1 import environment_pb2
 from rhythmiq.variable.v1 import variable_pb2
 from rhythmiq_cli.catalog.upload import MAX_BATCH_ITEMS
@@ -27,6 +28,8 @@ CONSENT_VERSION = "demo-1"
 READING_SOURCE = "demo"
 # After this long the demo's own readings are taken anew, so that a demo of tomorrow does not recommend by stale ones.
 _FRESH_FOR = timedelta(hours=1)
+
+_TAKEN_UP_SECONDS = 5.0
 
 Kind = variable_pb2.Variable.Kind
 _KINDS: Sequence[Kind.ValueType] = (Kind.AMBIENT_NOISE, Kind.ACTIVITY, Kind.LOCAL_TIME, Kind.HEART_RATE, Kind.WEATHER)
@@ -56,6 +59,7 @@ def seed_demo(admin: Client, listener: Client, *, now: datetime | None = None) -
     if new or _is_bare(listener):
         _opt_in_and_prefer(listener)
     _refresh_readings(listener, moment)
+    _wait_until_recommended(listener)
     return Seeded(listener.profile_name, len(items), new)
 
 
@@ -90,12 +94,12 @@ def _opt_in_and_prefer(listener: Client) -> None:
 def _preferences() -> list[preference_pb2.Preference]:
     types = preference_pb2.Preference.Type
     return [
-        preference_pb2.Preference(type=types.GENRE, value="jazz", weight=0.8),
-        preference_pb2.Preference(type=types.GENRE, value="house", weight=0.5),
+        preference_pb2.Preference(type=types.GENRE, value="jazz", weight=0.4),
+        preference_pb2.Preference(type=types.GENRE, value="house", weight=0.4),
         preference_pb2.Preference(type=types.GENRE, value="metal", weight=-0.9),
-        preference_pb2.Preference(type=types.INSTRUMENT, value="piano", weight=0.6),
-        preference_pb2.Preference(type=types.TEMPO, value="90-130", weight=0.4),
-        preference_pb2.Preference(type=types.ARTIST, value=demo_artist("soul"), weight=0.7),
+        preference_pb2.Preference(type=types.INSTRUMENT, value="piano", weight=0.3),
+        preference_pb2.Preference(type=types.TEMPO, value="90-130", weight=0.2),
+        preference_pb2.Preference(type=types.ARTIST, value=demo_artist("soul"), weight=0.5),
     ]
 
 
@@ -115,6 +119,17 @@ def _refresh_readings(listener: Client, now: datetime) -> None:
             listener.variables.BatchRecordReadings,
             variable_pb2.BatchRecordReadingsRequest(parent=parent, readings=readings),
         )
+
+
+def _wait_until_recommended(listener: Client) -> None:
+    """The recommender takes imported items up within about a second: a first look at an empty answer would mislead.
+
+    Gives up quietly after a few seconds; the items are stored all the same.
+    """
+    request = recommender_pb2.RecommendRequest(parent=listener.profile_name, count=1)
+    deadline = time.monotonic() + _TAKEN_UP_SECONDS
+    while not listener.call(listener.recommender.Recommend, request).recommendations and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _readings(now: datetime) -> list[variable_pb2.Reading]:

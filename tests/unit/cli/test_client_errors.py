@@ -105,12 +105,12 @@ def test_violations_are_told_with_field_and_rule_once(server: RefusingServer, cl
     assert error.message == "profile.email: must be an email (and 1 more) (profile.locale: must be a tag)."
 
 
-def test_what_stands_against_a_deletion_is_told(server: RefusingServer, client: Client) -> None:
-    server.status, server.message = grpc.StatusCode.FAILED_PRECONDITION, "the profile still has children"
+def test_what_stands_against_a_deletion_is_told_once(server: RefusingServer, client: Client) -> None:
+    server.status, server.message = grpc.StatusCode.FAILED_PRECONDITION, "the profile still has 3 preferences"
     failure = error_details_pb2.PreconditionFailure()
     failure.violations.add(description="3 preferences remain")
     server.details = [error_details_pb2.ErrorInfo(reason="PROFILE_HAS_CHILDREN"), failure]
-    assert refusal(client).message == "The profile still has children (3 preferences remain)."
+    assert refusal(client).message == "The profile still has 3 preferences."
 
 
 def test_mesh_that_is_away_is_told_with_the_way_out() -> None:

@@ -13,15 +13,16 @@ from rhythmiq_cli.commands.recommend import environment_of, tuning_of
 from rhythmiq_cli.commands.recommend_table import age_of, print_answer, value_of
 
 Use = recommender_pb2.EnvironmentUse
+Group = recommender_pb2.Reason.Group
 Kind = variable_pb2.Variable.Kind
 
 
 def answer() -> recommender_pb2.RecommendResponse:
     reasons = [
-        recommender_pb2.Reason(contribution=0.5, text="carries well, because it is loud around you"),
-        recommender_pb2.Reason(contribution=-0.4, text="not your tempo"),
-        recommender_pb2.Reason(contribution=0.3, text="you like jazz"),
-        recommender_pb2.Reason(contribution=0.1, text="popular"),
+        recommender_pb2.Reason(group=Group.SURROUNDINGS, contribution=0.5, text="carries well in noise"),
+        recommender_pb2.Reason(group=Group.TUNING, contribution=-0.4, text="not your tempo"),
+        recommender_pb2.Reason(group=Group.PREFERENCES, contribution=0.3, text="you like jazz"),
+        recommender_pb2.Reason(group=Group.SURROUNDINGS, contribution=0.1, text="lively"),
     ]
     item = item_pb2.Item(title="[bold]Signals", artists=["A", "B"])
     return recommender_pb2.RecommendResponse(
@@ -48,9 +49,9 @@ def test_table_tells_why_where_and_what_was_missing(capsys: pytest.CaptureFixtur
     shown = capsys.readouterr().out
     assert "[bold]Signals" in shown
     assert "A, B" in shown
-    assert "carries well, because it is loud around you; you like jazz" in shown
+    assert "carries well in noise; you like jazz" in shown
     assert "not your tempo" not in shown
-    assert "popular" not in shown
+    assert "lively" not in shown
     for told in ("ambient noise", "78 dB(A)", "reading", "6 min", "jazz (+0.8)", "Ranked by prior/1."):
         assert told in shown
     assert "Without preferences: not reachable" in shown
