@@ -59,6 +59,14 @@ class Listener:
                 return found
 
 
+@pytest.fixture
+def listener(own_mesh: LocalMesh, request: pytest.FixtureRequest) -> Iterator[Listener]:
+    """A listener named after the test."""
+    found = Listener(own_mesh, f"faults-{abs(hash(request.node.name))}")
+    yield found
+    found.client.close()
+
+
 @contextmanager
 def stopped(mesh: LocalMesh, *services: str) -> Iterator[None]:
     """Freezes services: they neither answer nor go away, the worst kind of slow."""
@@ -72,8 +80,7 @@ def stopped(mesh: LocalMesh, *services: str) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-def test_no_acknowledged_write_is_lost_when_mongod_is_killed(own_mesh: LocalMesh) -> None:
-    listener = Listener(own_mesh, "durable")
+def test_no_acknowledged_write_is_lost_when_mongod_is_killed(own_mesh: LocalMesh, listener: Listener) -> None:
     variable = listener.opt_in("AMBIENT_NOISE")
     start = datetime.now(UTC) - timedelta(hours=1)
     acknowledged: set[str] = set()
@@ -106,8 +113,7 @@ def test_no_acknowledged_write_is_lost_when_mongod_is_killed(own_mesh: LocalMesh
     assert listener.all_readings(variable) == acknowledged
 
 
-def test_refusal_while_the_database_is_away_has_a_retry_hint(own_mesh: LocalMesh) -> None:
-    listener = Listener(own_mesh, "retry-hint")
+def test_refusal_while_the_database_is_away_has_a_retry_hint(own_mesh: LocalMesh, listener: Listener) -> None:
     with stopped(own_mesh, "mongod"):
         answer = listener.client.get(f"/{listener.name}")
     assert answer.status_code in {503, 504}
@@ -119,8 +125,9 @@ def test_refusal_while_the_database_is_away_has_a_retry_hint(own_mesh: LocalMesh
 
 
 @pytest.mark.parametrize("away", [["preference"], ["variable"], ["preference", "variable"]])
-def test_recommend_answers_and_says_what_it_lacked_while_services_hang(own_mesh: LocalMesh, away: list[str]) -> None:
-    listener = Listener(own_mesh, "degraded-" + "-".join(away))
+def test_recommend_answers_and_says_what_it_lacked_while_services_hang(
+    own_mesh: LocalMesh, listener: Listener, away: list[str]
+) -> None:
     with stopped(own_mesh, *away):
         answer = listener.client.post(f"/{listener.name}:recommend", json={"count": 10})
     assert answer.status_code == 200, answer.text
@@ -130,8 +137,7 @@ def test_recommend_answers_and_says_what_it_lacked_while_services_hang(own_mesh:
     assert lacking == {{"preference": "preferences", "variable": "environment"}[service] for service in away}
 
 
-def test_recommend_survives_a_killed_dependency_and_is_whole_again(own_mesh: LocalMesh) -> None:
-    listener = Listener(own_mesh, "killed-dependency")
+def test_recommend_survives_a_killed_dependency_and_is_whole_again(own_mesh: LocalMesh, listener: Listener) -> None:
     os.kill(own_mesh.pid_of("preference"), signal.SIGKILL)
     answer = listener.client.post(f"/{listener.name}:recommend", json={"count": 5})
     assert answer.status_code == 200, answer.text
