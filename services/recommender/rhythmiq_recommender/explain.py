@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
-
-import numpy as np
+from typing import Final, NamedTuple
 
 from rhythmiq_recommender import features
 from rhythmiq_recommender.plan import Group, Plan, Pull
@@ -15,8 +12,8 @@ from rhythmiq_recommender.ranking import Ranked, ScoreArray
 from rhythmiq_recommender.situation import LeaningType, Target
 from rhythmiq_recommender.snapshot import CatalogSnapshot
 
-SMALLEST: Final = 0.005
-"""Contributions below, in score, are told together: one by one they would only hide the others."""
+TOLD: Final = 8
+"""Reasons told one by one for each item; what is weaker is told together: it would only hide the others."""
 
 _SEEDS_SAY: Final[Mapping[str, str]] = {
     "artist": "by {value}, where you started",
@@ -24,8 +21,7 @@ _SEEDS_SAY: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Because:
+class Because(NamedTuple):
     """One reason. The contributions of an item's reasons sum to its score."""
 
     group: Group
@@ -35,20 +31,23 @@ class Because:
 
 
 def reasons(ranked: Ranked, position: int) -> list[Because]:
-    """The reasons for one candidate, strongest first."""
-    contributions = ranked.contributions[position]
-    told: list[Because] = []
-    rest, smaller = 0.0, 0
-    columns = np.flatnonzero(contributions)
-    for column, value in zip(columns.tolist(), contributions[columns].tolist(), strict=True):
-        if abs(value) >= SMALLEST:
-            subject = ranked.subjects[column]
-            told.append(Because(subject.group, subject.name, value, ranked.words(position, column)))
-        else:
-            rest, smaller = rest + value, smaller + 1
-    if smaller:
-        told.append(Because(Group.OTHER, "rest", rest, "several small things together"))
-    told.sort(key=lambda reason: -abs(reason.contribution))
+    """The reasons for one candidate, strongest first: at most TOLD, and one for all the rest."""
+    contributions = ranked.contributions[position].tolist()
+    columns = [column for column, value in enumerate(contributions) if value]
+    columns.sort(key=lambda column: -abs(contributions[column]))
+    told = [
+        Because(
+            ranked.subjects[column].group,
+            ranked.subjects[column].name,
+            contributions[column],
+            ranked.words(position, column),
+        )
+        for column in columns[:TOLD]
+    ]
+    if len(columns) > TOLD:
+        rest = sum(contributions[column] for column in columns[TOLD:])
+        told.append(Because(Group.OTHER, "rest", rest, "several smaller things together"))
+        told.sort(key=lambda reason: -abs(reason.contribution))
     return told
 
 
@@ -64,18 +63,18 @@ class Teller:
         self._pulls: dict[int, list[int]] = {}
         for position, pull in enumerate(plan.pulls):
             self._pulls.setdefault(pull.column, []).append(position)
-        self._by_group: Mapping[Group, Callable[[int, int, str], str]] = {
+        by_group: Mapping[Group, Callable[[int, int, str], str]] = {
             Group.SURROUNDINGS: self._surroundings,
             Group.PREFERENCES: self._preference,
             Group.TUNING: self._tuning,
             Group.SEEDS: self._seed,
             Group.POPULARITY: self._popularity,
         }
+        self._tell = [by_group[subject.group] for subject in plan.subjects]
 
     def say(self, position: int, column: int) -> str:
         """One contribution of the candidate at `position`."""
-        subject = self._plan.subjects[column]
-        return self._by_group[subject.group](position, column, subject.name)
+        return self._tell[column](position, column, self._plan.subjects[column].name)
 
     def _for(self, position: int, column: int) -> bool:
         return bool(self._contributions[position, column] > 0)

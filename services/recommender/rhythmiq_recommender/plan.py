@@ -5,10 +5,10 @@ Retrieval finds candidates by a plan, and the prior ranks by the same one, so th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +53,7 @@ class Group(Enum):
     OTHER = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """One column of contributions: what they are about."""
 
     group: Group
@@ -62,8 +61,7 @@ class Subject:
     """As in Reason.subject: `ambient_noise`, `genre:jazz`, `tempo` …"""
 
 
-@dataclass(frozen=True, slots=True)
-class Pull:
+class Pull(NamedTuple):
     """A feature wanted near `target`, a standard score (of key: the pitch class); `weight` in score."""
 
     column: int
@@ -74,16 +72,14 @@ class Pull:
     lean: ActiveLean | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NameWeight:
+class NameWeight(NamedTuple):
     """A genre, artist or instrument that counts by `weight`, in score."""
 
     column: int
     weight: float
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(NamedTuple):
     """A tempo range, BPM, that counts by `weight`, in score."""
 
     column: int
@@ -91,11 +87,15 @@ class Band:
     high: float
     weight: float
 
-    def nearness(self, tempo: NDArray[Any]) -> NDArray[np.float64]:
-        """1 inside the range, fading to 0 over BAND_EDGE outside; 0 for NaN."""
-        outside = np.maximum(self.low - tempo, tempo - self.high).clip(0)
-        nearness: NDArray[np.float64] = np.nan_to_num((1 - outside / BAND_EDGE).clip(0))
-        return nearness
+
+def band_nearness(bands: Sequence[Band], tempo: NDArray[Any]) -> NDArray[np.float64]:
+    """For each tempo and band, shape (len(tempo), len(bands)): 1 inside, fading to 0 over BAND_EDGE; 0 for NaN."""
+    low = np.array([band.low for band in bands])
+    high = np.array([band.high for band in bands])
+    beats = tempo[:, None]
+    outside = np.maximum(np.maximum(low - beats, beats - high), 0)
+    nearness: NDArray[np.float64] = np.fmax(1 - outside / BAND_EDGE, 0)
+    return nearness
 
 
 @dataclass
@@ -158,6 +158,9 @@ def _add_target(plan: Plan, name: str, target: Target) -> None:
     plan.pulls.append(Pull(column, features.INDEX[name], wanted, TUNING_SCORE * target.weight, TUNING_WIDTH))
 
 
+_LABELS: Final = {type_: type_.name.lower() for type_ in LeaningType}
+
+
 def _add_leaning(plan: Plan, snapshot: CatalogSnapshot, leaning: Leaning) -> None:
     if leaning.weight == 0:
         return
@@ -167,10 +170,11 @@ def _add_leaning(plan: Plan, snapshot: CatalogSnapshot, leaning: Leaning) -> Non
         plan.bands.append(Band(column, float(low), float(high), TEMPO_SCORE * leaning.weight))
     else:
         vocabulary, weights, scale = _named(plan, snapshot, leaning.type)
-        found = vocabulary.find(leaning.value)
+        value = fold(leaning.value)
+        found = vocabulary.ids.get(value)
         if found is None:
             return
-        column = plan.add_subject(Group.PREFERENCES, f"{leaning.type.name.lower()}:{fold(leaning.value)}")
+        column = plan.add_subject(Group.PREFERENCES, f"{_LABELS[leaning.type]}:{value}")
         weights.setdefault(found, []).append(NameWeight(column, scale * leaning.weight))
     plan.leanings[column] = leaning
 

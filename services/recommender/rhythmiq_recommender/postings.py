@@ -61,6 +61,10 @@ class Postings:
     def __getitem__(self, row: int) -> NDArray[np.int32]:
         return self.values[self.offsets[row] : self.offsets[row + 1]]
 
+    def owners(self) -> NDArray[np.int32]:
+        """Beside each value, the row that has it."""
+        return np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.offsets))
+
     def gather(self, rows: IntArray) -> tuple[IntArray, NDArray[np.int32]]:
         """All values of `rows`, flat, and beside each the position in `rows` that it belongs to."""
         starts = self.offsets[rows]
@@ -86,7 +90,7 @@ class Postings:
 
     def inverted(self, size: int) -> Postings:
         """For each value below `size` the rows that have it, ascending."""
-        owners = np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.offsets))
+        owners = self.owners()
         order = np.argsort(self.values, kind="stable")
         offsets = np.zeros(size + 1, np.int32)
         np.cumsum(np.bincount(self.values, minlength=size), out=offsets[1:])
@@ -99,7 +103,7 @@ class Postings:
         told apart by a 64-bit hash: good for scores, not for filters.
         """
         marks = np.random.default_rng(0).integers(1, 2**63, int(self.values.max(initial=-1)) + 1, np.uint64)
-        owners = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        owners = self.owners()
         hashes = np.zeros(len(self), np.uint64)
         np.add.at(hashes, owners, marks[self.values])
         _, first, number = np.unique(hashes, return_index=True, return_inverse=True)

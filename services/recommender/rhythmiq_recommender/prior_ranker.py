@@ -6,7 +6,7 @@ import numpy as np
 
 from rhythmiq_recommender import features
 from rhythmiq_recommender.explain import Teller
-from rhythmiq_recommender.plan import SEED_SOUND_SCORE, Plan
+from rhythmiq_recommender.plan import SEED_SOUND_SCORE, Plan, band_nearness
 from rhythmiq_recommender.postings import IntArray
 from rhythmiq_recommender.ranking import Ranked, ScoreArray
 from rhythmiq_recommender.retrieval import SOUND
@@ -80,9 +80,10 @@ def _add_names(snapshot: CatalogSnapshot, plan: Plan, rows: IntArray, contributi
 
 
 def _add_bands(snapshot: CatalogSnapshot, plan: Plan, rows: IntArray, contributions: ScoreArray) -> None:
-    tempo = snapshot.columns.raw[rows, features.INDEX["tempo"]]
-    for band in plan.bands:
-        contributions[:, band.column] += band.weight * band.nearness(tempo)
+    if plan.bands:
+        nearness = band_nearness(plan.bands, snapshot.columns.raw[rows, features.INDEX["tempo"]])
+        columns = [band.column for band in plan.bands]
+        contributions[:, columns] += np.array([band.weight for band in plan.bands]) * nearness
 
 
 def _add_sound(snapshot: CatalogSnapshot, plan: Plan, rows: IntArray, contributions: ScoreArray) -> None:

@@ -14,13 +14,12 @@ import numpy as np
 
 from rhythmiq_recommender import features
 from rhythmiq_recommender.features import FloatArray
-from rhythmiq_recommender.plan import Plan
+from rhythmiq_recommender.plan import Plan, band_nearness
 from rhythmiq_recommender.postings import IntArray, Vocabulary, fold
 from rhythmiq_recommender.situation import Explicit, Filter, Target
 from rhythmiq_recommender.snapshot import NO_YEAR, TEMPO_BUCKETS, BoolArray, CatalogSnapshot
 
 CANDIDATES: Final = 300
-PREFERRED_CANDIDATES: Final = 100
 SEED_CANDIDATES: Final = 60
 
 CHORD: Final = 0.25
@@ -97,23 +96,23 @@ def _known(vocabulary: Vocabulary, names: Sequence[str]) -> list[int]:
 
 
 def retrieve(snapshot: CatalogSnapshot, plan: Plan, mask: BoolArray, count: int) -> IntArray:
-    """Rows, ascending, of the best candidates among those allowed, from several sources so that none is drowned out.
+    """Rows, ascending, of the best candidates among those allowed.
 
-    Sources: best by everything together; best of what preferences and seeds name; nearest to each seed's sound.
+    Sources: best by everything together, liked names and tempos among it; nearest to each seed's sound.
     """
     rows = np.flatnonzero(mask)
     wanted = max(CANDIDATES, 2 * count)
     if len(rows) <= wanted:
         return rows
-    base = inner(query(plan), snapshot.vectors)
-    named = _named_scores(snapshot, plan)
-    base[~mask] = -np.inf
-    found = [_best(base + named, wanted)]
-    liked = rows[named[rows] > 0]
-    if len(liked):
-        found.append(liked[_best(base[liked] * np.float32(0.25) + named[liked], PREFERRED_CANDIDATES)])
-    found.extend(nearest(snapshot, sound, SEED_CANDIDATES, mask) for sound in plan.sounds)
-    return np.unique(np.concatenate(found))
+    scores = inner(query(plan), snapshot.vectors)
+    # A ranker's pulls are bounded: however far an item is off, it loses no more than all of their weights.
+    lowest = scores.max() - np.float32(sum(pull.weight for pull in plan.pulls))
+    np.maximum(scores, lowest, out=scores)
+    _add_named(snapshot, plan, scores)
+    if len(rows) < len(mask):
+        scores[~mask] = -np.inf
+    found = [_best(scores, wanted), *(nearest(snapshot, sound, SEED_CANDIDATES, mask) for sound in plan.sounds)]
+    return found[0] if len(found) == 1 else np.unique(np.concatenate(found))
 
 
 def nearest(snapshot: CatalogSnapshot, sound: FloatArray, count: int, mask: BoolArray) -> IntArray:
@@ -154,29 +153,31 @@ def inner(asked: FloatArray, vectors: FloatArray) -> FloatArray:
     return total
 
 
-def _named_scores(snapshot: CatalogSnapshot, plan: Plan) -> FloatArray:
-    """What genres, artists, instruments and tempo ranges add to each row."""
-    scores = tempo_worth(plan)[snapshot.tempo_bucket]
+def _add_named(snapshot: CatalogSnapshot, plan: Plan, scores: FloatArray) -> None:
+    """Adds what genres, artists, instruments and tempo ranges make of each row."""
+    if plan.bands:
+        scores += tempo_worth(plan).take(snapshot.tempo_bucket)
     if plan.genres:
         # Worked out once for each distinct set of genres, then looked up by row.
         worth = np.zeros(len(snapshot.names.genres.names), np.float32)
         for number, parts in plan.genres.items():
             worth[number] = sum(part.weight for part in parts)
-        owners, values = snapshot.genre_sets.gather(np.arange(len(snapshot.genre_sets)))
-        by_set = np.bincount(owners, weights=worth[values], minlength=len(snapshot.genre_sets)).astype(np.float32)
-        scores += by_set[snapshot.genre_set]
+        sets = snapshot.genre_sets
+        by_set = np.bincount(snapshot.genre_set_owners, weights=worth[sets.values], minlength=len(sets)).astype(
+            np.float32
+        )
+        scores += by_set.take(snapshot.genre_set)
     for rows_by_name, weights in ((snapshot.by_artist, plan.artists), (snapshot.by_instrument, plan.instruments)):
         for number, parts in weights.items():
             scores[rows_by_name[number]] += np.float32(sum(part.weight for part in parts))
-    return scores
 
 
 def tempo_worth(plan: Plan) -> FloatArray:
     """What the preferred tempo ranges make of each tempo bucket (see snapshot), shape (TEMPO_BUCKETS,)."""
-    worth = np.zeros(TEMPO_BUCKETS, np.float32)
-    beats = np.arange(TEMPO_BUCKETS - 1)
-    for band in plan.bands:
-        worth[:-1] += band.weight * band.nearness(beats)
+    beats = np.arange(TEMPO_BUCKETS, dtype=np.float64)
+    beats[-1] = np.nan
+    weights = np.array([band.weight for band in plan.bands])
+    worth: FloatArray = (band_nearness(plan.bands, beats) * weights).sum(axis=1).astype(np.float32)
     return worth
 
 
@@ -185,6 +186,11 @@ def _best(scores: FloatArray, count: int) -> IntArray:
     if len(scores) <= count:
         return np.arange(len(scores))
     threshold = np.partition(scores, len(scores) - count)[len(scores) - count]
-    above = np.flatnonzero(scores > threshold)
-    equal = np.flatnonzero(scores == threshold)[: count - len(above)]
-    return np.concatenate([above, equal])
+    reaching = np.flatnonzero(scores >= threshold)
+    if len(reaching) == count:
+        return reaching
+    above = scores[reaching] > threshold
+    equal = np.flatnonzero(~above)[: count - np.count_nonzero(above)]
+    above[equal] = True
+    best: IntArray = reaching[above]
+    return best

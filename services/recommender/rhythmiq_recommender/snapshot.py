@@ -112,6 +112,7 @@ class CatalogSnapshot:
         self.scores = _filled_scores(columns, self.means)
         self.vectors = _vectors(columns, self.scores)
         self.genre_sets, self.genre_set = columns.genres.distinct()
+        self.genre_set_owners = self.genre_sets.owners()
         self.tempo_bucket = _tempo_buckets(columns)
         self.by_genre = columns.genres.inverted(len(names.genres.names))
         self.by_instrument = columns.instruments.inverted(len(names.instruments.names))

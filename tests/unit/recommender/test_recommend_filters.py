@@ -27,13 +27,22 @@ RANGES = dict.fromkeys((feature.name for feature in FEATURES), (0.0, 1.0)) | {
 }
 
 
+def value_of(item: item_pb2.Item, name: str) -> float | None:
+    if name == "duration_ms":
+        return item.duration.ToMicroseconds() / 1000 if item.HasField("duration") else None
+    holder = item if name == "popularity" else item.features
+    return float(getattr(holder, name)) if holder.HasField(name) else None  # type: ignore[arg-type]
+
+
+EDGES = {name: sorted({value for item in ITEMS if (value := value_of(item, name)) is not None}) for name in RANGES}
+
+
 @st.composite
 def targets(draw: st.DrawFn, name: str) -> Target:
     low, high = RANGES[name]
     numbers = st.floats(low, high)
     # Values of the items themselves are where an off-by-one would show.
-    edges = sorted({value for item in ITEMS if (value := value_of(item, name)) is not None})
-    first, second, third = sorted(draw(st.tuples(*[st.one_of(numbers, st.sampled_from(edges))] * 3)))
+    first, second, third = sorted(draw(st.tuples(*[st.one_of(numbers, st.sampled_from(EDGES[name]))] * 3)))
     given_ = draw(st.tuples(st.booleans(), st.booleans(), st.booleans()))
     return Target(
         min=first if given_[0] else None,
@@ -135,13 +144,6 @@ def breach(item: item_pb2.Item, wish: Wish) -> str | None:
         or any(language == tag.lower() or language.startswith(tag.lower() + "-") for tag in rules.languages),
     }
     return next((name for name, holds in checks.items() if not holds), None)
-
-
-def value_of(item: item_pb2.Item, name: str) -> float | None:
-    if name == "duration_ms":
-        return item.duration.ToMicroseconds() / 1000 if item.HasField("duration") else None
-    holder = item if name == "popularity" else item.features
-    return float(getattr(holder, name)) if holder.HasField(name) else None  # type: ignore[arg-type]
 
 
 def fold_all(names: object) -> set[str]:
