@@ -80,7 +80,7 @@ class Listener:
         request = tunevector_pb2.DeleteTuneVectorRequest(name=name, etag=etag)
         await self.world.vectors.DeleteTuneVector(request, **self.call)
 
-    async def tune(self, name: str, *, timeout: float = 30, **fields: Any) -> TuneVector:  # noqa: ASYNC109 - the call's
+    async def tune(self, name: str, *, timeout: float = 30, **fields: Any) -> TuneVector:
         request = tunevector_pb2.TuneTuneVectorRequest(name=name, **fields)
         return await self.world.vectors.TuneTuneVector(request, **(self.call | {"timeout": timeout}))
 

@@ -281,7 +281,7 @@ async def test_a_caller_who_hangs_up_leaves_no_orphan(world: World) -> None:
         with pytest.raises(grpc.aio.AioRpcError):
             await world.vectors.CreateTuneVector(request, **(nobody.call | {"timeout": seconds}))
     async with asyncio.timeout(10):
-        while await children_count(world, nobody):  # noqa: ASYNC110 - the event is in a database
+        while await children_count(world, nobody):
             await asyncio.sleep(0.01)
 
 

@@ -5,12 +5,14 @@ from datetime import timedelta
 from itertools import permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhythmiq_tunevector.arrangement import SPARE, ByCount, ByDuration, along_curve, arrange, energy_at, playing_time
 from rhythmiq_tunevector.model import Candidate, Item, Pin, TunedItem
 
+# How long an example takes says something about the machine only.
+unhurried = settings(deadline=None)
 energies = st.none() | st.floats(0, 1)
 durations = st.none() | st.integers(1, 600_000_000).map(lambda microseconds: timedelta(microseconds=microseconds))
 no_curve: list[float] = []
@@ -45,6 +47,7 @@ def names(items: Sequence[TunedItem]) -> list[str]:
     return [item.item for item in items]
 
 
+@unhurried
 @given(pins(), candidates(), curves)
 def test_pins_stand_at_their_positions_and_those_beyond_the_end_come_last(
     pinned: list[tuple[Pin, Item]], chosen: list[Candidate], curve: list[float]
@@ -61,6 +64,7 @@ def test_pins_stand_at_their_positions_and_those_beyond_the_end_come_last(
     assert all(place > position for place in places for position in free)
 
 
+@unhurried
 @given(pins(), candidates(), curves)
 def test_every_pin_and_candidate_is_there_once_and_positions_have_no_gaps(
     pinned: list[tuple[Pin, Item]], chosen: list[Candidate], curve: list[float]
@@ -72,6 +76,7 @@ def test_every_pin_and_candidate_is_there_once_and_positions_have_no_gaps(
     assert all((item.score is None) == item.pinned for item in items)
 
 
+@unhurried
 @given(pins(), candidates())
 def test_without_a_curve_candidates_keep_the_recommenders_order(
     pinned: list[tuple[Pin, Item]], chosen: list[Candidate]
@@ -80,6 +85,7 @@ def test_without_a_curve_candidates_keep_the_recommenders_order(
     assert [item.item for item in items if not item.pinned] == [one.item.name for one in chosen]
 
 
+@unhurried
 @given(candidates(), st.data())
 def test_the_curve_is_followed_no_worse_than_by_the_unarranged_order(
     chosen: list[Candidate], data: st.DataObject
@@ -90,6 +96,7 @@ def test_the_curve_is_followed_no_worse_than_by_the_unarranged_order(
     assert deviation(ordered, targets) <= deviation(chosen, targets) + 1e-9
 
 
+@unhurried
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=6))
 def test_no_other_order_follows_the_curve_better(pairs: list[tuple[float, float]]) -> None:
     chosen = [candidate(number, energy) for number, (energy, _) in enumerate(pairs)]
@@ -98,11 +105,13 @@ def test_no_other_order_follows_the_curve_better(pairs: list[tuple[float, float]
     assert deviation(along_curve(chosen, targets), targets) <= best + 1e-9
 
 
+@unhurried
 @given(candidates(), st.floats(0, 1))
 def test_a_flat_curve_keeps_the_recommenders_order(chosen: list[Candidate], level: float) -> None:
     assert along_curve(chosen, [level] * len(chosen)) == chosen
 
 
+@unhurried
 @given(candidates(), st.data())
 def test_candidates_of_unknown_energy_stay_where_their_rank_puts_them(
     chosen: list[Candidate], data: st.DataObject
@@ -114,6 +123,7 @@ def test_candidates_of_unknown_energy_stay_where_their_rank_puts_them(
             assert ordered[place] == one
 
 
+@unhurried
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=50), st.integers(2, 500))
 def test_the_curve_begins_and_ends_with_its_own_values_and_never_leaves_their_range(
     curve: list[float], size: int
@@ -130,6 +140,7 @@ def test_the_curve_is_linear_between_its_values() -> None:
     assert energy_at([0.3, 0.9], 1, 1) == 0.3
 
 
+@unhurried
 @given(candidates(), st.integers(0, 40))
 def test_a_list_by_count_takes_the_best_and_says_whether_some_are_lacking(found: list[Candidate], count: int) -> None:
     demand = ByCount(count)
@@ -138,6 +149,7 @@ def test_a_list_by_count_takes_the_best_and_says_whether_some_are_lacking(found:
     assert demand.wanted(found) == max(0, count - len(found))
 
 
+@unhurried
 @given(candidates(max_size=60), st.integers(0, 3600), st.integers(0, 50))
 def test_a_list_by_duration_never_exceeds_it_and_no_candidate_could_be_added(
     found: list[Candidate], seconds: int, limit: int
@@ -155,6 +167,7 @@ def test_a_list_by_duration_never_exceeds_it_and_no_candidate_could_be_added(
     assert demand.short(found) == (not left_out and len(chosen) < limit and played < budget)
 
 
+@unhurried
 @given(candidates(max_size=60), st.integers(0, 3600))
 def test_a_list_by_duration_prefers_the_better_of_two_that_fit(found: list[Candidate], seconds: int) -> None:
     timed = [one for one in found if one.item.duration is not None]

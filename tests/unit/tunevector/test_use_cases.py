@@ -153,7 +153,7 @@ async def test_a_caller_who_hangs_up_between_insert_and_check_leaves_no_orphan()
         await call
     profiles.open.set()
     async with asyncio.timeout(5):
-        while await vectors.count(PROFILE):  # noqa: ASYNC110 - a repository has no event
+        while await vectors.count(PROFILE):
             await asyncio.sleep(0)
 
 
