@@ -27,7 +27,7 @@ def program(tmp_path: Path, code: str, stop_s: float = 5.0) -> Program:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - a process sets no event
+        while not condition():
             await asyncio.sleep(0.01)
 
 
