@@ -96,7 +96,7 @@ class Postings:
         np.cumsum(np.bincount(self.values, minlength=size), out=offsets[1:])
         return Postings(offsets, owners[order])
 
-    def distinct(self) -> tuple[Postings, NDArray[np.int32]]:
+    def distinct(self) -> tuple[Postings, IntArray]:
         """The distinct sets of values, and by row the number of its set.
 
         Many rows share a set (of genres, say), so what a set is worth can be worked out once for all of them. Sets are
@@ -107,7 +107,7 @@ class Postings:
         hashes = np.zeros(len(self), np.uint64)
         np.add.at(hashes, owners, marks[self.values])
         _, first, number = np.unique(hashes, return_index=True, return_inverse=True)
-        return self.take(first), number.astype(np.int32)
+        return self.take(first), number.astype(np.int64)
 
     def rows_with(self, values: Iterable[int]) -> NDArray[np.int32]:
         """Of inverted postings: the rows that have any of `values` (each as often as it has one)."""

@@ -216,10 +216,10 @@ def _filled_scores(columns: Columns, means: FloatArray) -> FloatArray:
     return np.where(np.isnan(scores), means[columns.kind], scores)
 
 
-def _tempo_buckets(columns: Columns) -> NDArray[np.int16]:
+def _tempo_buckets(columns: Columns) -> IntArray:
     """By row: tempo in whole BPM, TEMPO_BUCKETS - 1 where not known; for looking up what a tempo is worth."""
     tempo = columns.raw[:, features.INDEX["tempo"]]
-    return np.nan_to_num(tempo, nan=TEMPO_BUCKETS - 1).clip(0, TEMPO_BUCKETS - 1).astype(np.int16)
+    return np.nan_to_num(tempo, nan=TEMPO_BUCKETS - 1).clip(0, TEMPO_BUCKETS - 1).astype(np.int64)
 
 
 def _vectors(columns: Columns, scores: FloatArray) -> FloatArray:
