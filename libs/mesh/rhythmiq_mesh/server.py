@@ -77,6 +77,10 @@ class Server:
         await health_servicer.enter_graceful_shutdown()
         await asyncio.sleep(self.settings.drain_seconds)
         await server.stop(self.settings.grace_seconds)
+        # Asked again until it obeys: PyMongo can lose a cancellation that comes while it times an operation.
+        while not work.done():
+            work.cancel()
+            await asyncio.wait([work], timeout=0.1)
         for close in self.close:
             await close()
         # Work that failed takes the process down with its exception, so that whoever runs it starts it afresh.
