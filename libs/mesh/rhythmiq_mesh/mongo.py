@@ -19,6 +19,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
+    ConfigurationError,
     ConnectionFailure,
     DuplicateKeyError,
     ExecutionTimeout,
@@ -100,7 +101,8 @@ async def operation(seconds: float = OPERATION_SECONDS) -> AsyncIterator[None]:
 def _away(error: PyMongoError) -> bool:
     if isinstance(error, OperationFailure) and error.code in _AWAY_CODES:
         return True
-    if isinstance(error, ConnectionFailure | ExecutionTimeout | WTimeoutError | WriteConcernError):
+    # ConfigurationError: a server that has just started says that it knows no sessions, until it has a primary.
+    if isinstance(error, ConfigurationError | ConnectionFailure | ExecutionTimeout | WTimeoutError | WriteConcernError):
         return True
     return bool(error.timeout)
 
