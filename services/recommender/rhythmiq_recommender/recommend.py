@@ -95,7 +95,9 @@ class Recommend:
         )
 
     def _pick(self, snapshot: CatalogSnapshot, wish: Wish, situation: Situation) -> list[Pick]:
-        mask = allowed(snapshot, wish.kind, wish.tuning, wish.filter, wish.exclude_items)
+        # "More like these" does not mean these.
+        excluded = [*wish.exclude_items, *wish.seeds.items]
+        mask = allowed(snapshot, wish.kind, wish.tuning, wish.filter, excluded)
         plan = make_plan(snapshot, situation)
         rows = retrieve(snapshot, plan, mask, wish.count)
         ranked = shuffled(self.ranker.rank(snapshot, rows, situation, plan), snapshot, wish.seed)
