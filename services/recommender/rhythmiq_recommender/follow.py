@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 
 from rhythmiq_mesh.errors import Unavailable
@@ -34,8 +34,9 @@ class CatalogFollower:
     away the last snapshot stays.
     """
 
-    def __init__(self, feed: ItemFeed) -> None:
+    def __init__(self, feed: ItemFeed, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._feed = feed
+        self._pause = pause
         self._snapshot = CatalogSnapshot.empty()
         self._position: object = None
         self._pending: set[str] = set()
@@ -67,22 +68,25 @@ class CatalogFollower:
 
     async def follow(self) -> None:
         """Applies changes as they happen, until cancelled; loads first where that is needed."""
-        pause = _FIRST_PAUSE
+        seconds = _FIRST_PAUSE
         while True:
             try:
                 if self._position is None:
                     await self.load()
                 async with aclosing(self._feed.changes(self._position)) as feed:
                     async for changes in feed:
-                        pause = _FIRST_PAUSE
+                        _heed_cancellation()
+                        seconds = _FIRST_PAUSE
                         await self._take(changes)
             except HistoryLost:
+                _heed_cancellation()
                 log.warning("the catalog's history is lost: loading all of it")
                 self._position = None
             except Unavailable as error:
-                log.warning("the catalog cannot be followed", extra={"reason": error.reason, "retry_seconds": pause})
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LAST_PAUSE)
+                _heed_cancellation()
+                log.warning("the catalog cannot be followed", extra={"reason": error.reason, "retry_seconds": seconds})
+            await self._pause(seconds)
+            seconds = min(2 * seconds, _LAST_PAUSE)
 
     async def _take(self, changes: Changes) -> None:
         self._pending |= changes.item_ids
@@ -94,8 +98,7 @@ class CatalogFollower:
         if not self._pending:
             self._applied = time.monotonic()
             self._rest = _REST * (self._applied - start)
-        # Only now: what a failure interrupts is told again.
-        if not self._pending:
+            # Only now: what a failure interrupts is told again.
             self._position = changes.position
 
     async def _apply(self, item_ids: Sequence[str]) -> None:
@@ -106,6 +109,13 @@ class CatalogFollower:
             gone = set(wanted).difference(item.id for item in present)
             snapshot = await asyncio.to_thread(_changed, snapshot, present, gone)
         self._snapshot = snapshot
+
+
+def _heed_cancellation() -> None:
+    """Ends a task that was cancelled inside the driver, where a cancellation can get lost while it cleans up."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _changed(snapshot: CatalogSnapshot, items: Sequence[Item], gone: Iterable[str]) -> CatalogSnapshot:

@@ -17,7 +17,6 @@ from rhythmiq_recommender.model import Content, Draft, Item, ItemQuery, Kind, Re
 from rhythmiq_recommender.postings import fold
 
 _ATTEMPTS = 10
-_BATCH_SECONDS = 20.0
 _DUPLICATE_KEY = 11000
 _KINDS = {kind.value: kind for kind in Kind}
 
@@ -41,7 +40,7 @@ class MongoItems:
         before: dict[str, bytes | None] = {}
         left = {draft.id: draft for draft in drafts}
         for _ in range(_ATTEMPTS):
-            async with operation(_BATCH_SECONDS):
+            async with operation():
                 done = await self._attempt(left, now)
             before.update(done)
             for item_id in done:
@@ -178,9 +177,9 @@ def item_of(document: Mapping[str, Any]) -> Item:
             external_id=document["external_id"],
             kind=_KINDS[document["kind"]],
             title=document["title"],
-            artists=get("artists", ()),
-            genres=get("genres", ()),
-            instruments=get("instruments", ()),
+            artists=get("artists", []),
+            genres=get("genres", []),
+            instruments=get("instruments", []),
             language=get("language", ""),
             explicit=get("explicit"),
             release_date=ReleaseDate(date["year"], date["month"], date["day"]) if date else None,
