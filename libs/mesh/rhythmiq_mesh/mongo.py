@@ -6,6 +6,7 @@ record.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -31,8 +32,8 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from rhythmiq_mesh.deadline import remaining
-from rhythmiq_mesh.errors import Aborted, RequestIdConflict, Unavailable
+from rhythmiq_mesh.deadline import remaining, set_deadline
+from rhythmiq_mesh.errors import Aborted, DeadlineExceeded, RequestIdConflict, Unavailable
 from rhythmiq_mesh.idempotency import RECORD_LIFETIME, RequestKey
 
 Document = dict[str, Any]
@@ -113,6 +114,7 @@ class Transactions:
     def __init__(self, database: Database) -> None:
         self._client: Client = database.client
         self._records: Collection = database["idempotency"]
+        self._running: set[asyncio.Task[Any]] = set()
 
     async def ensure_indexes(self) -> None:
         """Creates the index that expires request_id records."""
@@ -120,7 +122,22 @@ class Transactions:
             await self._records.create_index("expire_time", expireAfterSeconds=0)
 
     async def run(self, work: Callable[[Session], Awaitable[T]]) -> T:
-        """Runs `work` in a transaction, the whole of it again when another transaction gets in its way."""
+        """Runs `work` in a transaction, the whole of it again when another transaction gets in its way.
+
+        A caller whose time is over leaves, the transaction goes on to its end: cut short, it would stay open in the
+        server for a minute, and with it everything that it has locked.
+        """
+        seconds = remaining(2 * OPERATION_SECONDS)
+        task = asyncio.create_task(self._whole(work))
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+        if not done:
+            raise DeadlineExceeded
+        return task.result()
+
+    async def _whole(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        set_deadline(None)  # of this task alone
         async with operation(), self._client.start_session() as session:
             return await session.with_transaction(
                 work,
@@ -128,6 +145,11 @@ class Transactions:
                 write_concern=WriteConcern(w="majority"),
                 read_preference=ReadPreference.PRIMARY,
             )
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # told to the caller, if that is still there
 
     async def once(
         self, key: RequestKey | None, work: Callable[[Session], Awaitable[Document]]
