@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from rhythmiq_mesh.clocks import Clock
-from rhythmiq_mesh.errors import Aborted, MeshError, Unavailable
+from rhythmiq_mesh.errors import Aborted, MeshError
 from rhythmiq_mesh.etag import check_etag, new_etag
 from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.names import child_name
@@ -219,7 +219,7 @@ class Upkeep:
         while True:
             try:
                 await self.once()
-            except Unavailable as error:
+            except MeshError as error:
                 log.warning("upkeep waits", extra={"detail": error.message})
             await asyncio.sleep(self.seconds)
 
@@ -229,10 +229,10 @@ class Upkeep:
             await self.variables.erase(variable_id)
         for variable in await self.variables.unfinished_rewrites(_UPKEEP_BATCH):
             await self.variables.rewrite(variable)
+        await self.variables.forget_expired(self.clock.now())
         for variable in await self.variables.unconfirmed(self.clock.now() - _CREATE_TAKES, _UPKEEP_BATCH):
             state = await self.profiles.state(variable.profile_id)
             if state is ProfileState.ACTIVE:
                 await self.variables.confirm(variable.id)
             elif state is ProfileState.ABSENT and await self.variables.take_back(variable, None):
                 await self.variables.erase(variable.id)
-        await self.variables.forget_expired(self.clock.now())
