@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Sequence
@@ -106,6 +107,9 @@ class Server:
         for step in self.start:
             while not await _passes(step):  # noqa: ASYNC110 - a database sets no event when it is back
                 await asyncio.sleep(_CHECK_SECONDS / 2)
+        # What has been built by now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         log.info("ready", extra={"listen": self.settings.listen})
         async with asyncio.TaskGroup() as group:
             for work in self.background:

@@ -110,7 +110,8 @@ class MongoPreferences:
             ]
         async with operation():
             found = self._preferences.find(query).sort([("create_time", 1), ("_id", 1)]).limit(size)
-            return [_preference(document) async for document in found]
+            documents = await found.to_list()
+        return [_preference(document) for document in documents]
 
     async def replace(self, preference: Preference, *, expected_etag: str) -> bool:
         fields = _document(preference)

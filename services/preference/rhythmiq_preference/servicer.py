@@ -16,6 +16,7 @@ from rhythmiq_mesh.masks import merge
 from rhythmiq_mesh.names import child_id_of, profile_id_of
 from rhythmiq_mesh.principal import current_principal
 from rhythmiq_mesh.requests import request_key
+from rhythmiq_mesh.times import timestamp
 from rhythmiq_preference.model import COLLECTION, Origin, Preference, Type
 from rhythmiq_preference.use_cases import (
     CountPreferences,
@@ -28,6 +29,8 @@ from rhythmiq_preference.use_cases import (
 )
 
 Context = grpc.aio.ServicerContext[Any, Any]
+_TYPE_NUMBERS = {type_: preference_pb2.Preference.Type.Value(type_.name) for type_ in Type}
+_ORIGIN_NUMBERS = {origin: preference_pb2.Preference.Origin.Value(origin.name) for origin in Origin}
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -132,15 +135,14 @@ def from_proto(profile_id: str, message: preference_pb2.Preference) -> Preferenc
 
 def to_proto(preference: Preference) -> preference_pb2.Preference:
     """The API's view of a preference."""
-    message = preference_pb2.Preference(
+    return preference_pb2.Preference(
         name=preference.name,
         uid=preference.id,
-        type=preference_pb2.Preference.Type.Value(preference.type.name),
+        type=_TYPE_NUMBERS[preference.type],
         value=preference.value,
         weight=preference.weight,
-        origin=preference_pb2.Preference.Origin.Value(preference.origin.name),
+        origin=_ORIGIN_NUMBERS[preference.origin],
+        create_time=timestamp(preference.create_time),
+        update_time=timestamp(preference.update_time),
         etag=preference.etag,
     )
-    message.create_time.FromDatetime(preference.create_time)
-    message.update_time.FromDatetime(preference.update_time)
-    return message

@@ -12,8 +12,11 @@ from rhythmiq_recommender.ranking import Ranked, ScoreArray
 from rhythmiq_recommender.situation import LeaningType, Target
 from rhythmiq_recommender.snapshot import CatalogSnapshot
 
-TOLD: Final = 8
-"""Reasons told one by one for each item; what is weaker is told together: it would only hide the others."""
+TOLD: Final = 5
+"""Reasons told one by one for each item; what is weaker is told together: it would only hide the others.
+
+Reasons are half of an answer's bytes, and what the edge spends on it follows its bytes.
+"""
 
 _SEEDS_SAY: Final[Mapping[str, str]] = {
     "artist": "by {value}, where you started",

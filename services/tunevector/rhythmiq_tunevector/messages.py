@@ -7,7 +7,6 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.timeofday_pb2 import TimeOfDay
 
 from rhythmiq.preference.v1 import preference_pb2
@@ -15,6 +14,7 @@ from rhythmiq.recommender.v1 import recommender_pb2
 from rhythmiq.tunevector.v1 import tunevector_pb2
 from rhythmiq.type.v1 import audio_pb2, environment_pb2
 from rhythmiq.variable.v1 import variable_pb2
+from rhythmiq_mesh.times import timestamp
 from rhythmiq_tunevector.model import (
     Degradation,
     Environment,
@@ -72,8 +72,8 @@ def vector_message(vector: TuneVector) -> tunevector_pb2.TuneVector:
         pins=[tunevector_pb2.Pin(item=pin.item, position=pin.position) for pin in vector.pins],
         items=[_item_message(item) for item in vector.items],
         last_tuning=_record_message(vector.last_tuning) if vector.last_tuning else None,
-        create_time=_timestamp(vector.create_time),
-        update_time=_timestamp(vector.update_time),
+        create_time=timestamp(vector.create_time),
+        update_time=timestamp(vector.update_time),
         etag=vector.etag,
     )
 
@@ -216,7 +216,7 @@ def _item_message(item: TunedItem) -> tunevector_pb2.TunedItem:
 
 def _record_message(record: TuningRecord) -> tunevector_pb2.TuningRecord:
     return tunevector_pb2.TuningRecord(
-        tune_time=_timestamp(record.tune_time),
+        tune_time=timestamp(record.tune_time),
         environment=[
             recommender_pb2.EnvironmentUse(
                 kind=variable_pb2.Variable.Kind.Value(use.kind),
@@ -253,12 +253,6 @@ def _enum_name(enum: Any, number: int) -> str:
     """The name of an enumeration value; of one that this version does not know, that of UNSPECIFIED."""
     name: str = enum.Name(number if number in enum.values() else 0)
     return name
-
-
-def _timestamp(moment: datetime) -> Timestamp:
-    message = Timestamp()
-    message.FromDatetime(moment)
-    return message
 
 
 def _duration(duration: timedelta | None) -> Duration | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.timeofday_pb2 import TimeOfDay
 
 from rhythmiq.type.v1.environment_pb2 import Environment
 from rhythmiq.variable.v1 import variable_pb2
 from rhythmiq_mesh.errors import InvalidArgument
+from rhythmiq_mesh.times import duration, timestamp
 from rhythmiq_variable import use_cases
 from rhythmiq_variable.model import DEFAULT_RETENTION, KINDS, Draft, Kind, Reading, Value, ValueType, Variable
 
@@ -80,27 +80,30 @@ def variable_message(variable: Variable) -> variable_pb2.Variable:
         uid=variable.id,
         kind=_KIND_NUMBER[variable.kind],
         consent_version=variable.consent_version,
-        retention=_duration(variable.retention),
+        retention=duration(variable.retention),
         unit=rule.unit,
         min_value=rule.min_value,
         max_value=rule.max_value,
         etag=variable.etag,
     )
-    message.consent_time.FromDatetime(variable.consent_time)
-    message.create_time.FromDatetime(variable.create_time)
-    message.update_time.FromDatetime(variable.update_time)
+    message.consent_time.CopyFrom(timestamp(variable.consent_time))
+    message.create_time.CopyFrom(timestamp(variable.create_time))
+    message.update_time.CopyFrom(timestamp(variable.update_time))
     return message
 
 
 def reading_message(reading: Reading) -> variable_pb2.Reading:
     """The API's view of a reading."""
     message = variable_pb2.Reading(
-        name=reading.name, uid=reading.id, kind=_KIND_NUMBER[reading.kind], source=reading.source
+        name=reading.name,
+        uid=reading.id,
+        kind=_KIND_NUMBER[reading.kind],
+        source=reading.source,
+        observe_time=timestamp(reading.observe_time),
+        create_time=timestamp(reading.create_time),
+        expire_time=timestamp(reading.expire_time),
     )
     _set_value(message, KINDS[reading.kind].value_type, reading.value)
-    message.observe_time.FromDatetime(reading.observe_time)
-    message.create_time.FromDatetime(reading.create_time)
-    message.expire_time.FromDatetime(reading.expire_time)
     return message
 
 
@@ -113,7 +116,7 @@ def environment_message(name: str, environment: use_cases.Environment) -> variab
                 reading=reading_message(reading),
                 unit=KINDS[reading.kind].unit,
                 # A clock that is ahead of ours makes no negative age.
-                age=_duration(max(environment.now - reading.observe_time, timedelta(0))),
+                age=duration(max(environment.now - reading.observe_time, timedelta(0))),
             )
             for reading in environment.readings
         ],
@@ -140,9 +143,3 @@ def _set_value(message: variable_pb2.Reading, value_type: ValueType, value: Valu
         message.number = float(value)
     else:
         setattr(message, value_type.value, _ENUMS[value_type].Value(value))
-
-
-def _duration(span: timedelta) -> Duration:
-    message = Duration()
-    message.FromTimedelta(span)
-    return message

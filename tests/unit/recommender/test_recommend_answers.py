@@ -57,7 +57,10 @@ async def test_reasons_sum_to_the_score_and_the_strongest_comes_first() -> None:
         assert [abs(part) for part in contributions] == sorted((abs(part) for part in contributions), reverse=True)
         assert len({(reason.group, reason.subject) for reason in pick.reasons}) == len(pick.reasons)
         assert all(reason.text for reason in pick.reasons)
-    assert {reason.group for pick in answer.picks for reason in pick.reasons} == set(Group)
+    # Popularity is told where little else is asked for.
+    plain = await World().ask(Wish(PROFILE, count=50))
+    picks = [*answer.picks, *plain.picks]
+    assert {reason.group for pick in picks for reason in pick.reasons} == set(Group)
 
 
 async def test_without_variety_scores_fall_down_the_list() -> None:
