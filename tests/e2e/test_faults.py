@@ -67,6 +67,16 @@ def listener(own_mesh: LocalMesh, request: pytest.FixtureRequest) -> Iterator[Li
     found.client.close()
 
 
+def lacking_in(answer: dict[str, Any]) -> set[str]:
+    """What an answer does without because a service was away."""
+    return {entry["subject"] for entry in answer.get("degradations", []) if entry["reason"] == "SERVICE_UNAVAILABLE"}
+
+
+def lacking_of(listener: Listener) -> set[str]:
+    """What a recommendation lacks now."""
+    return lacking_in(listener.client.post(f"/{listener.name}:recommend", json={"count": 5}).json())
+
+
 @contextmanager
 def stopped(mesh: LocalMesh, *services: str) -> Iterator[None]:
     """Freezes services: they neither answer nor go away, the worst kind of slow."""
@@ -128,13 +138,13 @@ def test_refusal_while_the_database_is_away_has_a_retry_hint(own_mesh: LocalMesh
 def test_recommend_answers_and_says_what_it_lacked_while_services_hang(
     own_mesh: LocalMesh, listener: Listener, away: list[str]
 ) -> None:
+    wait_until(lambda: not lacking_of(listener), 20, "everything is there")
     with stopped(own_mesh, *away):
         answer = listener.client.post(f"/{listener.name}:recommend", json={"count": 10})
     assert answer.status_code == 200, answer.text
     body: dict[str, Any] = answer.json()
     assert len(body["recommendations"]) == 10
-    lacking = {entry["subject"] for entry in body["degradations"] if entry["reason"] == "SERVICE_UNAVAILABLE"}
-    assert lacking == {{"preference": "preferences", "variable": "environment"}[service] for service in away}
+    assert lacking_in(body) == {{"preference": "preferences", "variable": "environment"}[service] for service in away}
 
 
 def test_recommend_survives_a_killed_dependency_and_is_whole_again(own_mesh: LocalMesh, listener: Listener) -> None:
@@ -142,9 +152,4 @@ def test_recommend_survives_a_killed_dependency_and_is_whole_again(own_mesh: Loc
     answer = listener.client.post(f"/{listener.name}:recommend", json={"count": 5})
     assert answer.status_code == 200, answer.text
     assert len(answer.json()["recommendations"]) == 5
-
-    def whole() -> bool:
-        again = listener.client.post(f"/{listener.name}:recommend", json={"count": 5}).json()
-        return not any(entry["reason"] == "SERVICE_UNAVAILABLE" for entry in again.get("degradations", []))
-
-    wait_until(whole, 20, "the preference service is back")
+    wait_until(lambda: not lacking_of(listener), 20, "the preference service is back")

@@ -52,6 +52,7 @@ class Server:
     background: Sequence[Check] = ()
     close: Sequence[Check] = ()
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def run(self) -> None:
         """Serves until SIGTERM or SIGINT, then drains."""
@@ -72,16 +73,15 @@ class Server:
         await server.start()
         work = asyncio.create_task(self._begin(health_servicer, names))
         work.add_done_callback(lambda _: self._stop.set())
+        self._tasks.append(work)
         await self._stop.wait()
         log.info("draining")
-        work.cancel()
+        for task in self._tasks:
+            task.cancel()
         await health_servicer.enter_graceful_shutdown()
         await asyncio.sleep(self.settings.drain_seconds)
         await server.stop(self.settings.grace_seconds)
-        # Asked again until it obeys: PyMongo can lose a cancellation that comes while it times an operation.
-        while not work.done():
-            work.cancel()
-            await asyncio.wait([work], timeout=0.1)
+        await _end(self._tasks)
         for close in self.close:
             await close()
         # Work that failed takes the process down with its exception, so that whoever runs it starts it afresh.
@@ -111,10 +111,11 @@ class Server:
         gc.collect()
         gc.freeze()
         log.info("ready", extra={"listen": self.settings.listen})
-        async with asyncio.TaskGroup() as group:
-            for work in self.background:
-                group.create_task(_forever(work))
-            group.create_task(self._watch(health_servicer, names))
+        tasks = [asyncio.create_task(_forever(work)) for work in self.background]
+        tasks.append(asyncio.create_task(self._watch(health_servicer, names)))
+        self._tasks += tasks
+        for ended in (await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION))[0]:
+            ended.result()
 
     async def _watch(self, health_servicer: Any, names: Sequence[str]) -> None:
         while True:
@@ -127,6 +128,17 @@ class Server:
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in names:
             await health_servicer.set(name, status)
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancels tasks until they obey: PyMongo can lose a cancellation that comes while it times an operation.
+
+    Not a TaskGroup's work: that cancels its tasks once and then waits for ever.
+    """
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=0.1)
 
 
 async def _passes(check: Check) -> bool:
