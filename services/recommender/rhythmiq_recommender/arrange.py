@@ -48,13 +48,13 @@ def _uniform(snapshot: CatalogSnapshot, rows: IntArray, seed: int) -> ScoreArray
     return uniform
 
 
-def arrange(ranked: Ranked, snapshot: CatalogSnapshot, count: int) -> list[int]:
-    """Positions in `ranked`, best first, at most `count`.
+def arrange(ranked: Ranked, scores: ScoreArray, snapshot: CatalogSnapshot, count: int) -> list[int]:
+    """Positions in `ranked`, whose scores are `scores`; best first, at most `count`.
 
     Equal scores go by item id. The best item whose artist was not among the last APART comes next; when there is no
     such item, simply the best.
     """
-    order = np.argsort(-ranked.scores, kind="stable").tolist()
+    order = np.argsort(-scores, kind="stable").tolist()
     artists = snapshot.first_artist[ranked.rows].tolist()
     chosen: list[int] = []
     recent: deque[int] = deque(maxlen=APART)

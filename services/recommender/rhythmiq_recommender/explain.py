@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from rhythmiq_recommender import features
 from rhythmiq_recommender.plan import Group, Plan, Pull
 from rhythmiq_recommender.postings import IntArray
@@ -17,6 +19,9 @@ TOLD: Final = 5
 
 Reasons are half of an answer's bytes, and what the edge spends on it follows its bytes.
 """
+
+_STEPS: Final = 10_000
+_REST: Final = (Group.OTHER, "rest", "several smaller things together")
 
 _SEEDS_SAY: Final[Mapping[str, str]] = {
     "artist": "by {value}, where you started",
@@ -33,29 +38,47 @@ class Because(NamedTuple):
     text: str
 
 
-def reasons(ranked: Ranked, position: int) -> list[Because]:
-    """The reasons for one candidate, strongest first: at most TOLD, and one for all the rest."""
-    contributions = ranked.contributions[position].tolist()
-    columns = [column for column, value in enumerate(contributions) if value]
-    columns.sort(key=lambda column: -abs(contributions[column]))
-    told = [
-        Because(
-            ranked.subjects[column].group,
-            ranked.subjects[column].name,
-            contributions[column],
-            ranked.words(position, column),
+def rounded(score: float) -> float:
+    """A score as it is told: what lies behind the fourth decimal says nothing, but takes time and bytes to print."""
+    return round(score * _STEPS) / _STEPS
+
+
+def reasons(ranked: Ranked, positions: Sequence[int], scores: Sequence[float]) -> list[list[Because]]:
+    """The reasons for each candidate, strongest first: at most TOLD, and one for all the rest.
+
+    Their contributions sum to the `rounded` score: what rounding leaves goes to the last of them.
+    """
+    contributions = ranked.contributions[positions]
+    strength = np.abs(contributions)
+    order = np.argsort(-strength, axis=1, kind="stable")[:, :TOLD]
+    steps = np.rint(np.take_along_axis(contributions, order, axis=1) * _STEPS).astype(int)
+    number = np.count_nonzero(strength, axis=1).tolist()
+    return [
+        _told(ranked, position, round(score * _STEPS), count, list(zip(parts, columns, strict=True)))
+        for position, score, count, parts, columns in zip(
+            positions, scores, number, steps.tolist(), order.tolist(), strict=True
         )
-        for column in columns[:TOLD]
     ]
-    if len(columns) > TOLD:
-        rest = sum(contributions[column] for column in columns[TOLD:])
-        told.append(Because(Group.OTHER, "rest", rest, "several smaller things together"))
-        told.sort(key=lambda reason: -abs(reason.contribution))
-    return told
+
+
+def _told(ranked: Ranked, position: int, score: int, count: int, parts: list[tuple[int, int]]) -> list[Because]:
+    """`score` and `parts` (with their columns) in steps of the last decimal told, `count` of the latter not zero."""
+    told = [(part, *ranked.subjects[column], ranked.words(position, column)) for part, column in parts[:count]]
+    left = score - sum(part for part, *_ in told)
+    if count > TOLD:
+        told.append((left, *_REST))
+    elif told and left:
+        told[-1] = (told[-1][0] + left, *told[-1][1:])
+    told.sort(key=_strength)
+    return [Because(group, name, part / _STEPS, text) for part, group, name, text in told]
+
+
+def _strength(told: tuple[int, Group, str, str]) -> int:
+    return -abs(told[0])
 
 
 class Teller:
-    """Words for the contributions of the prior ranker: `pulled` has the share of each pull, one column each."""
+    """Words for the contributions of the prior ranker: `pulled` has the share of each pull, one row each."""
 
     def __init__(
         self, snapshot: CatalogSnapshot, plan: Plan, rows: IntArray, contributions: ScoreArray, pulled: ScoreArray
@@ -63,6 +86,7 @@ class Teller:
         self._snapshot, self._plan, self._rows = snapshot, plan, rows
         self._contributions, self._pulled = contributions, pulled
         self._same_for_all: dict[int, str] = {}
+        self._said: dict[tuple[int, bool, int, int], str] = {}
         self._pulls: dict[int, list[int]] = {}
         for position, pull in enumerate(plan.pulls):
             self._pulls.setdefault(pull.column, []).append(position)
@@ -77,24 +101,30 @@ class Teller:
 
     def say(self, position: int, column: int) -> str:
         """One contribution of the candidate at `position`."""
+        if column in self._same_for_all:
+            return self._same_for_all[column]
         return self._tell[column](position, column, self._plan.subjects[column].name)
 
     def _for(self, position: int, column: int) -> bool:
-        return bool(self._contributions[position, column] > 0)
+        return self._contributions.item(position, column) > 0
 
     def _surroundings(self, position: int, column: int, name: str) -> str:
         """Names the one or two features that count most, by the condition that they count for."""
         speaks_for = self._for(position, column)
         sign = 1 if speaks_for else -1
-        at_column = self._pulls[column]
-        values = (sign * self._pulled[position, at_column]).tolist()
-        shares = sorted(zip(values, at_column, strict=True), reverse=True)
-        main = self._plan.pulls[shares[0][1]]
+        shares = sorted(((sign * self._pulled.item(at, position), at) for at in self._pulls[column]), reverse=True)[:2]
+        ahead = [at for share, at in shares if share > 0]
+        key = (column, speaks_for, shares[0][1], ahead[-1] if ahead else -1)
+        if key not in self._said:
+            self._said[key] = self._sentence(name, speaks_for, self._plan.pulls[key[2]], ahead)
+        return self._said[key]
+
+    def _sentence(self, name: str, speaks_for: bool, main: Pull, ahead: Sequence[int]) -> str:
         assert main.lean is not None
         same = [
             pull
-            for share, at in shares[:2]
-            if share > 0 and (pull := self._plan.pulls[at]).lean and pull.lean.because == main.lean.because
+            for pull in (self._plan.pulls[at] for at in ahead)
+            if pull.lean and pull.lean.because == main.lean.because
         ]
         if name == "ambient_noise" and main.lean.condition == "loud":
             # Never advise a higher level: what matters is that nothing gets lost at a safe one.
@@ -106,8 +136,6 @@ class Teller:
         return f"not so {qualities}, although {main.lean.because}"
 
     def _preference(self, position: int, column: int, name: str) -> str:
-        if column in self._same_for_all:
-            return self._same_for_all[column]
         leaning = self._plan.leanings[column]
         verdict = _verdict(leaning.weight, leaning.learned)
         text = f"{leaning.value}, which {verdict}"

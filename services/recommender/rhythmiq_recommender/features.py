@@ -87,7 +87,7 @@ def standard_score(name: str, value: float) -> float:
     if index == KEY:
         return value
     feature = FEATURES[index]
-    return float(np.clip((value - feature.mean) / feature.sd, -Z_LIMIT, Z_LIMIT))
+    return min(max((value - feature.mean) / feature.sd, -Z_LIMIT), Z_LIMIT)
 
 
 def read_features(item: item_pb2.Item) -> list[float]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -42,7 +42,7 @@ BAND_EDGE: Final = 20.0
 """BPM outside a preferred range over which its effect fades to nothing."""
 
 
-class Group(Enum):
+class Group(IntEnum):
     """Where a contribution comes from; numbers as in rhythmiq.recommender.v1.Reason.Group."""
 
     SURROUNDINGS = 1

@@ -8,11 +8,11 @@ preferences and tuning. Every row names its source; ASSUMPTION marks what goes b
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
-
-import numpy as np
 
 from rhythmiq_recommender.situation import EnvironmentKind, Surrounding
 
@@ -52,8 +52,16 @@ class Condition:
             return self.values.get(str(surrounding.value), 0.0)
         if isinstance(surrounding.value, str):
             return 0.0
-        numbers, strengths = zip(*self.curve, strict=True)
-        return float(np.interp(surrounding.value, numbers, strengths))
+        return _on_curve(self.curve, surrounding.value)
+
+
+def _on_curve(curve: Curve, value: float) -> float:
+    """As numpy.interp, which takes ten times as long for one number."""
+    at = bisect_right(curve, (value, math.inf))
+    if at in (0, len(curve)):
+        return float(curve[max(at - 1, 0)][1])
+    (left, low), (right, high) = curve[at - 1], curve[at]
+    return low + (high - low) * (value - left) / (right - left)
 
 
 @dataclass(frozen=True, slots=True)

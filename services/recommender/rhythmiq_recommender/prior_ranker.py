@@ -24,10 +24,12 @@ class PriorRanker:
     name = "prior/1"
 
     def rank(self, snapshot: CatalogSnapshot, rows: IntArray, situation: Situation, plan: Plan) -> Ranked:
-        contributions = np.zeros((len(rows), len(plan.subjects)))
+        # A row of memory for each subject: what is added at a time then lies together.
+        by_subject = np.zeros((len(plan.subjects), len(rows)))
+        contributions = by_subject.T
         pulled = _pulled(snapshot, plan, rows, situation.kind)
-        for position, pull in enumerate(plan.pulls):
-            contributions[:, pull.column] += pulled[:, position]
+        for pull, shares in zip(plan.pulls, pulled, strict=True):
+            by_subject[pull.column] += shares
         _add_names(snapshot, plan, rows, contributions)
         _add_bands(snapshot, plan, rows, contributions)
         _add_sound(snapshot, plan, rows, contributions)
@@ -36,23 +38,21 @@ class PriorRanker:
 
 
 def _pulled(snapshot: CatalogSnapshot, plan: Plan, rows: IntArray, kind: int) -> ScoreArray:
-    """Share of each pull, shape (len(rows), len(plan.pulls))."""
+    """Share of each pull, shape (len(plan.pulls), len(rows))."""
     index = np.array([pull.feature for pull in plan.pulls], np.intp)
-    target = np.array([pull.target for pull in plan.pulls])
-    width = np.array([pull.width for pull in plan.pulls])
-    weight = np.array([pull.weight for pull in plan.pulls])
-    scores = snapshot.scores[rows][:, index].astype(np.float64)
-    distance = scores - target
+    numbers = np.array([(pull.target, pull.width, pull.weight) for pull in plan.pulls]).reshape(-1, 3)
+    target, width, weight = numbers.T[:, :, None]
+    distance = snapshot.scores.take(rows, axis=0).T.astype(np.float64).take(index, axis=0) - target
     # A typical item lies one standard deviation off its kind's mean.
-    typical = 1 + (snapshot.means[kind, index].astype(np.float64) - target) ** 2
+    typical = 1 + (snapshot.means[kind, index].astype(np.float64)[:, None] - target) ** 2
     on_circle = index == features.KEY
     if on_circle.any():
-        round_trip = np.abs(distance[:, on_circle]) % 12
-        distance[:, on_circle] = np.minimum(round_trip, 12 - round_trip)
+        round_trip = np.abs(distance[on_circle]) % 12
+        distance[on_circle] = np.minimum(round_trip, 12 - round_trip)
         typical[on_circle] = 12.2  # mean squared distance of two random pitch classes: 146 / 12
-    shares = weight * (1 / (1 + (distance / width) ** 2) - 1 / (1 + typical / width**2))
-    unknown = np.isnan(snapshot.columns.raw[rows][:, index])
-    return np.where(unknown, 0.0, shares)
+    shares: ScoreArray = weight * (1 / (1 + (distance / width) ** 2) - 1 / (1 + typical / width**2))
+    shares[np.isnan(snapshot.columns.raw.take(rows, axis=0)).T.take(index, axis=0)] = 0.0
+    return shares
 
 
 def _add_names(snapshot: CatalogSnapshot, plan: Plan, rows: IntArray, contributions: ScoreArray) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from rhythmiq_mesh.clocks import Clock
@@ -12,7 +12,7 @@ from rhythmiq_mesh.errors import DeadlineExceeded, MeshError, NotFound
 from rhythmiq_mesh.names import profile_name
 from rhythmiq_recommender.arrange import arrange, shuffled
 from rhythmiq_recommender.environment import settle
-from rhythmiq_recommender.explain import Because, reasons
+from rhythmiq_recommender.explain import Because, reasons, rounded
 from rhythmiq_recommender.plan import make_plan
 from rhythmiq_recommender.ranking import Ranker
 from rhythmiq_recommender.recommend_ports import Catalog, Leanings, Listeners, Readings
@@ -102,9 +102,14 @@ class Recommend:
         rows = retrieve(snapshot, plan, mask, wish.count)
         ranked = shuffled(self.ranker.rank(snapshot, rows, situation, plan), snapshot, wish.seed)
         scores = ranked.scores
+        positions = arrange(ranked, scores, snapshot, wish.count)
+        if not positions:
+            return []
+        chosen = scores[positions].tolist()
+        told = reasons(ranked, positions, chosen)
         return [
-            Pick(int(rows[position]), float(scores[position]), reasons(ranked, position))
-            for position in arrange(ranked, snapshot, wish.count)
+            Pick(row, rounded(score), why)
+            for row, score, why in zip(rows[positions].tolist(), chosen, told, strict=True)
         ]
 
     async def _gather(self, wish: Wish, *, needs_profile: bool) -> _Gathered:
@@ -135,7 +140,7 @@ class Recommend:
 def effective(leanings: Sequence[Leaning], learned_weight: float) -> list[Leaning]:
     """The leanings that count, with the weight that they count with: learned ones scaled by `learned_weight`."""
     scaled = (
-        replace(leaning, weight=leaning.weight * learned_weight) if leaning.learned else leaning for leaning in leanings
+        leaning._replace(weight=leaning.weight * learned_weight) if leaning.learned else leaning for leaning in leanings
     )
     return [leaning for leaning in scaled if leaning.weight != 0]
 

@@ -74,13 +74,9 @@ def response_of(answer: Answer) -> recommender_pb2.RecommendResponse:
     for rank, pick in enumerate(answer.picks, start=1):
         recommendation = response.recommendations.add(rank=rank, score=pick.score)
         recommendation.item.MergeFromString(answer.snapshot.columns.items[pick.row])
-        for reason in pick.reasons:
-            recommendation.reasons.add(
-                group=reason.group.value,
-                subject=reason.subject,
-                contribution=reason.contribution,
-                text=reason.text,
-            )
+        add_reason = recommendation.reasons.add
+        for group, subject, contribution, text in pick.reasons:
+            add_reason(group=group.real, subject=subject, contribution=contribution, text=text)
     for surrounding in sorted(answer.surroundings, key=lambda used: kind_number(used.kind)):
         use = response.environment.add(
             kind=kind_number(surrounding.kind),
@@ -89,13 +85,9 @@ def response_of(answer: Answer) -> recommender_pb2.RecommendResponse:
         )
         if surrounding.age is not None:
             use.age.FromNanoseconds(round(surrounding.age * 1e9))
-    for leaning in answer.leanings:
-        response.preferences.add(
-            name=leaning.name,
-            type=leaning.type.value,
-            value=leaning.value,
-            weight=leaning.weight,
-        )
+    add_preference = response.preferences.add
+    for name, type_, value, weight, _ in answer.leanings:
+        add_preference(name=name, type=type_.real, value=value, weight=weight)
     for lack in answer.degradations:
         response.degradations.add(subject=lack.subject, reason=lack.reason, text=lack.text)
     return response

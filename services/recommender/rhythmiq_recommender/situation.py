@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, IntEnum
+from typing import NamedTuple
 
 DEFAULT_LEARNED_WEIGHT = 0.5
 """What a profile's learned_weight is when it says nothing, or cannot be read."""
@@ -26,7 +27,7 @@ class Origin(Enum):
     PROFILE_TIME_ZONE = 3
 
 
-class LeaningType(Enum):
+class LeaningType(IntEnum):
     """What a preference is about; numbers as in rhythmiq.preference.v1.Preference.Type."""
 
     GENRE = 1
@@ -52,9 +53,11 @@ class Listener:
     learned_weight: float = DEFAULT_LEARNED_WEIGHT
 
 
-@dataclass(frozen=True, slots=True)
-class Leaning:
-    """A preference. `weight` is in [-1, 1]; `value` of TEMPO is a BPM range such as `90-120`."""
+class Leaning(NamedTuple):
+    """A preference; a named tuple, because an answer makes up to a hundred.
+
+    `weight` is in [-1, 1]; `value` of TEMPO is a BPM range such as `90-120`.
+    """
 
     name: str
     type: LeaningType
