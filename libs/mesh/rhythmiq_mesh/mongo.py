@@ -26,6 +26,7 @@ from pymongo.errors import (
     ExecutionTimeout,
     OperationFailure,
     PyMongoError,
+    ServerSelectionTimeoutError,
     WriteConcernError,
     WTimeoutError,
 )
@@ -97,6 +98,36 @@ async def operation(seconds: float = OPERATION_SECONDS) -> AsyncIterator[None]:
         ):
             raise Aborted("another call changed the same resource at the same time: try again") from error
         raise
+
+
+async def read(
+    collection: Collection, query: Mapping[str, Any], *, limit: int, sort: Mapping[str, int] | None = None
+) -> list[Document]:
+    """At most `limit` documents that match, in one round trip; asked again once when the connection was lost.
+
+    For small reads on hot paths: Collection.find costs up to half as much again in the driver. Raises what `operation`
+    raises.
+    """
+    command: Document = {
+        "find": collection.name,
+        "filter": query,
+        "limit": limit,
+        "batchSize": limit,
+        "singleBatch": True,
+        "readConcern": collection.read_concern.document,
+    }
+    if sort:
+        command["sort"] = dict(sort)
+    options = collection.codec_options
+    async with operation():
+        try:
+            answer = await collection.database.command(command, codec_options=options)
+        except (ConnectionFailure, OperationFailure) as error:
+            if isinstance(error, ServerSelectionTimeoutError) or not _away(error):
+                raise
+            answer = await collection.database.command(command, codec_options=options)
+    documents: list[Document] = answer["cursor"]["firstBatch"]
+    return documents
 
 
 def _away(error: PyMongoError) -> bool:

@@ -16,8 +16,15 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def timestamp(moment: datetime) -> Timestamp:
     """The Timestamp of a timezone-aware datetime."""
-    seconds, microseconds = divmod((moment - _EPOCH) // _MICROSECOND, 1_000_000)
-    return Timestamp(seconds=seconds, nanos=microseconds * 1000)
+    since = moment - _EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
+
+
+def set_timestamp(message: Timestamp, moment: datetime) -> None:
+    """Makes `message`, a field in place, that moment: less than half of what handing over a new Timestamp takes."""
+    since = moment - _EPOCH
+    message.seconds = since.days * 86_400 + since.seconds
+    message.nanos = since.microseconds * 1000
 
 
 def duration(span: timedelta) -> Duration:

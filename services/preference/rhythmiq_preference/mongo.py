@@ -13,7 +13,7 @@ from pymongo.errors import DuplicateKeyError
 
 from rhythmiq_mesh.errors import Aborted
 from rhythmiq_mesh.idempotency import RequestKey
-from rhythmiq_mesh.mongo import Database, Document, Session, Transactions, operation
+from rhythmiq_mesh.mongo import Database, Document, Session, Transactions, operation, read
 from rhythmiq_preference.model import (
     LIMIT,
     Origin,
@@ -108,9 +108,7 @@ class MongoPreferences:
                 {"create_time": {"$gt": create_time}},
                 {"create_time": create_time, "_id": {"$gt": preference_id}},
             ]
-        async with operation():
-            found = self._preferences.find(query).sort([("create_time", 1), ("_id", 1)]).limit(size)
-            documents = await found.to_list()
+        documents = await read(self._preferences, query, limit=size, sort={"create_time": 1, "_id": 1})
         return [_preference(document) for document in documents]
 
     async def replace(self, preference: Preference, *, expected_etag: str) -> bool:
@@ -261,14 +259,18 @@ def _document(preference: Preference) -> Document:
     return document
 
 
+_TYPES = {type_.value: type_ for type_ in Type}
+_ORIGINS = {origin.value: origin for origin in Origin}
+
+
 def _preference(document: Document) -> Preference:
     return Preference(
         id=document["_id"],
         profile_id=document["profile"],
-        type=Type(document["type"]),
+        type=_TYPES[document["type"]],
         value=document["value"],
         weight=document["weight"],
-        origin=Origin(document["origin"]),
+        origin=_ORIGINS[document["origin"]],
         create_time=document["create_time"],
         update_time=document["update_time"],
         etag=document["etag"],

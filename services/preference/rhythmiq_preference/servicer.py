@@ -16,7 +16,7 @@ from rhythmiq_mesh.masks import merge
 from rhythmiq_mesh.names import child_id_of, profile_id_of
 from rhythmiq_mesh.principal import current_principal
 from rhythmiq_mesh.requests import request_key
-from rhythmiq_mesh.times import timestamp
+from rhythmiq_mesh.times import set_timestamp
 from rhythmiq_preference.model import COLLECTION, Origin, Preference, Type
 from rhythmiq_preference.use_cases import (
     CountPreferences,
@@ -135,14 +135,15 @@ def from_proto(profile_id: str, message: preference_pb2.Preference) -> Preferenc
 
 def to_proto(preference: Preference) -> preference_pb2.Preference:
     """The API's view of a preference."""
-    return preference_pb2.Preference(
+    message = preference_pb2.Preference(
         name=preference.name,
         uid=preference.id,
         type=_TYPE_NUMBERS[preference.type],
         value=preference.value,
         weight=preference.weight,
         origin=_ORIGIN_NUMBERS[preference.origin],
-        create_time=timestamp(preference.create_time),
-        update_time=timestamp(preference.update_time),
         etag=preference.etag,
     )
+    set_timestamp(message.create_time, preference.create_time)
+    set_timestamp(message.update_time, preference.update_time)
+    return message

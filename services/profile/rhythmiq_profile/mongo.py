@@ -7,7 +7,7 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from rhythmiq_mesh.idempotency import RequestKey
-from rhythmiq_mesh.mongo import Database, Document, Session, Transactions, operation
+from rhythmiq_mesh.mongo import Database, Document, Session, Transactions, operation, read
 from rhythmiq_profile.model import EmailTaken, Profile, ProfileExists, State, email_key
 
 DELETE_LEASE_SECONDS = 30
@@ -46,9 +46,8 @@ class MongoProfiles:
         return _profile(document)
 
     async def get(self, profile_id: str) -> Profile | None:
-        async with operation():
-            document = await self._profiles.find_one({"_id": profile_id})
-        return None if document is None else _profile(document)
+        found = await read(self._profiles, {"_id": profile_id}, limit=1)
+        return _profile(found[0]) if found else None
 
     async def state(self, profile_id: str) -> State | None:
         async with operation():

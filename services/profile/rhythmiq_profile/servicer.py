@@ -14,7 +14,7 @@ from rhythmiq_mesh.masks import merge
 from rhythmiq_mesh.names import profile_id_of, profile_name
 from rhythmiq_mesh.principal import current_principal
 from rhythmiq_mesh.requests import request_key
-from rhythmiq_mesh.times import timestamp
+from rhythmiq_mesh.times import set_timestamp
 from rhythmiq_profile.model import Profile, State
 from rhythmiq_profile.use_cases import CreateProfile, DeleteProfile, GetProfile, GetProfileState, UpdateProfile
 
@@ -91,7 +91,7 @@ def from_proto(profile_id: str, message: profile_pb2.Profile) -> Profile:
 
 def to_proto(profile: Profile) -> profile_pb2.Profile:
     """The API's view of a profile."""
-    return profile_pb2.Profile(
+    message = profile_pb2.Profile(
         name=profile.name,
         uid=profile.id,
         email=profile.email,
@@ -100,7 +100,8 @@ def to_proto(profile: Profile) -> profile_pb2.Profile:
         time_zone=profile.time_zone,
         learned_weight=profile.learned_weight,
         state=_STATES[profile.state],
-        create_time=timestamp(profile.create_time),
-        update_time=timestamp(profile.update_time),
         etag=profile.etag,
     )
+    set_timestamp(message.create_time, profile.create_time)
+    set_timestamp(message.update_time, profile.update_time)
+    return message

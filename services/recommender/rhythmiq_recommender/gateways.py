@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import grpc
@@ -54,15 +54,15 @@ class PreferenceLeanings:
     async def leanings(self, profile_id: str) -> Sequence[Leaning]:
         request = preference_pb2.ListPreferencesRequest(parent=profile_name(profile_id), page_size=PAGE_SIZE)
         response = await invoke(self._stub.ListPreferences, request, timeout=self._timeout, peer="preference")
-        return [_leaning(found) for found in response.preferences if found.type in _TYPES]
+        return [
+            Leaning(found.name, type_, found.value, found.weight, found.origin == _LEARNED)
+            for found in response.preferences
+            if (type_ := _TYPES.get(found.type)) is not None
+        ]
 
 
-_TYPES: Final = {type_.value: type_ for type_ in LeaningType}
-
-
-def _leaning(found: preference_pb2.Preference) -> Leaning:
-    learned = found.origin == preference_pb2.Preference.LEARNED
-    return Leaning(found.name, _TYPES[found.type], found.value, found.weight, learned)
+_TYPES: Final[Mapping[int, LeaningType]] = {type_.value: type_ for type_ in LeaningType}
+_LEARNED: Final = preference_pb2.Preference.LEARNED
 
 
 class VariableReadings:

@@ -11,7 +11,7 @@ from google.type.timeofday_pb2 import TimeOfDay
 from rhythmiq.type.v1.environment_pb2 import Environment
 from rhythmiq.variable.v1 import variable_pb2
 from rhythmiq_mesh.errors import InvalidArgument
-from rhythmiq_mesh.times import duration, timestamp
+from rhythmiq_mesh.times import duration, set_timestamp
 from rhythmiq_variable import use_cases
 from rhythmiq_variable.model import DEFAULT_RETENTION, KINDS, Draft, Kind, Reading, Value, ValueType, Variable
 
@@ -86,9 +86,9 @@ def variable_message(variable: Variable) -> variable_pb2.Variable:
         max_value=rule.max_value,
         etag=variable.etag,
     )
-    message.consent_time.CopyFrom(timestamp(variable.consent_time))
-    message.create_time.CopyFrom(timestamp(variable.create_time))
-    message.update_time.CopyFrom(timestamp(variable.update_time))
+    set_timestamp(message.consent_time, variable.consent_time)
+    set_timestamp(message.create_time, variable.create_time)
+    set_timestamp(message.update_time, variable.update_time)
     return message
 
 
@@ -99,10 +99,10 @@ def reading_message(reading: Reading) -> variable_pb2.Reading:
         uid=reading.id,
         kind=_KIND_NUMBER[reading.kind],
         source=reading.source,
-        observe_time=timestamp(reading.observe_time),
-        create_time=timestamp(reading.create_time),
-        expire_time=timestamp(reading.expire_time),
     )
+    set_timestamp(message.observe_time, reading.observe_time)
+    set_timestamp(message.create_time, reading.create_time)
+    set_timestamp(message.expire_time, reading.expire_time)
     _set_value(message, KINDS[reading.kind].value_type, reading.value)
     return message
 

@@ -8,7 +8,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
 from rhythmiq_mesh.idempotency import RequestKey
-from rhythmiq_mesh.mongo import Database, Document, Session, Transactions, operation
+from rhythmiq_mesh.mongo import Database, Document, Session, Transactions, operation, read
 from rhythmiq_variable.documents import (
     ERASURES,
     READINGS,
@@ -17,7 +17,7 @@ from rhythmiq_variable.documents import (
     variable_document,
     variable_of,
 )
-from rhythmiq_variable.model import Variable, VariableExists
+from rhythmiq_variable.model import Kind, Variable, VariableExists
 from rhythmiq_variable.ports import Position
 
 _MANY_SECONDS = 60.0
@@ -74,7 +74,8 @@ class MongoVariables:
         return found[0] if found else None
 
     async def all(self, profile_id: str) -> list[Variable]:
-        return await self._find({"profile_id": profile_id}, 0)
+        found = await read(self._variables, {"profile_id": profile_id}, limit=len(Kind))
+        return [variable_of(document) for document in found]
 
     async def page(self, profile_id: str, after: Position | None, limit: int) -> list[Variable]:
         query: Document = {"profile_id": profile_id}
