@@ -113,30 +113,45 @@ def _total(cpu: dict[str, float]) -> float:
 
 
 def _profile(mesh: Mesh, listener: Listener, seconds: float) -> Section:
-    """GetProfile through Envoy against the FastAPI peer, one worker process each, in turns so that noise hits both."""
+    """GetProfile through Envoy against the FastAPI peers, one worker process each, in turns so that noise hits both."""
     path = f"/{listener.name}"
     request = http_request("GET", path, token=listener.token)
-    rounds, ours, peers = 4, [], []
-    with _peer(mesh) as (port, process):
-        for target in (mesh.port, port):
-            asyncio.run(closed_loop(target, [request], concurrency=CONCURRENCY, seconds=1))
+    rounds = 4
+    with _peer(mesh, *PEERS["fastapi"]) as plain, _peer(mesh, *PEERS["fastapi_uvloop"]) as fast:
+        measured = {
+            "rhythmiq": (mesh.port, mesh.process.pid),
+            "fastapi": (plain[0], plain[1].pid),
+            "fastapi_uvloop": (fast[0], fast[1].pid),
+        }
+        for port, _ in measured.values():
+            asyncio.run(closed_loop(port, [request], concurrency=CONCURRENCY, seconds=1))
+        parts: dict[str, list[Section]] = {name: [] for name in measured}
         for _ in range(rounds):
-            ours.append(_loaded(mesh.process.pid, mesh.port, request, seconds / rounds))
-            peers.append(_loaded(process.pid, port, request, seconds / rounds))
-    mean_ours, mean_peer = (sum(part["per_second"] for part in parts) / rounds for parts in (ours, peers))
+            for name, (port, pid) in measured.items():
+                parts[name].append(_loaded(pid, port, request, seconds / rounds))
+    mean = {name: sum(part["per_second"] for part in found) / rounds for name, found in parts.items()}
     return {
-        "rhythmiq": ours[-1] | {"per_second": round(mean_ours)},
-        "fastapi": peers[-1] | {"per_second": round(mean_peer)},
-        "throughput_ratio": round(mean_ours / mean_peer, 2),
+        **{name: found[-1] | {"per_second": round(mean[name])} for name, found in parts.items()},
+        "throughput_ratio": round(mean["rhythmiq"] / mean["fastapi"], 2),
+        "throughput_ratio_uvloop": round(mean["rhythmiq"] / mean["fastapi_uvloop"], 2),
     }
 
 
+PEERS = {
+    # What `pip install uvicorn` gives: the peer that the limit names.
+    "fastapi": ("--loop", "asyncio", "--http", "h11"),
+    # What `pip install uvicorn[standard]` gives.
+    "fastapi_uvloop": ("--loop", "uvloop", "--http", "httptools"),
+}
+
+
 @contextmanager
-def _peer(mesh: Mesh) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+def _peer(mesh: Mesh, *options: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     port = free_port()
     environment = {**os.environ, "PEER_JWKS": str(mesh.state / "envoy" / "jwks.json"), "PEER_MONGO_URI": _mongo(mesh)}
     command = [sys.executable, "-m", "uvicorn", "bench.peers.fastapi_profile:app", "--port", str(port)]
-    process = subprocess.Popen([*command, "--workers", "1", "--no-access-log", "--log-level", "error"], env=environment)
+    command += ["--workers", "1", "--no-access-log", "--log-level", "error", *options]
+    process = subprocess.Popen(command, env=environment)
     try:
         deadline = time.monotonic() + _PEER_START_SECONDS
         while time.monotonic() < deadline:
