@@ -23,7 +23,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 _TURN = 100
 """Items read in one turn of the event loop, so that a large batch does not hold up other callers."""
 _SLICE = 500
-"""Items stored at once: while the database stores one slice of a message, the next one is read."""
+"""Items stored at once: while the database stores one slice of a stream, the next one is read."""
 _SHOWN_ID_CHARACTERS = 200
 
 
@@ -39,24 +39,18 @@ class CatalogServicer(item_pb2_grpc.CatalogServiceServicer):
         """Recommendations see the imported items within about a second of the answer, in every replica alike."""
         current_principal().require_admin()
         summary = ImportSummary()
-        received = 0
-        async for request in request_iterator:
-            await self._import(request.items, request.first_position or received, summary)
-            received += len(request.items)
-        return _response(summary)
-
-    async def _import(self, messages: Sequence[item_pb2.Item], first: int, summary: ImportSummary) -> None:
-        """Stores the good items in order. Whatever it raises, no write of its own is left running."""
         storing: asyncio.Task[None] | None = None
+        # In order, and whatever this raises, no write of its own is left running.
         try:
-            for start in range(0, len(messages), _SLICE):
-                drafts = await _drafts(messages[start : start + _SLICE], first + start, summary)
+            async for messages, first in _slices(request_iterator):
+                drafts = await _drafts(messages, first, summary)
                 if storing is not None:
                     await storing
                 storing = asyncio.create_task(self._store(drafts, summary)) if drafts else None
         finally:
             if storing is not None:
                 await storing
+        return _response(summary)
 
     async def GetItem(self, request: item_pb2.GetItemRequest, context: Context) -> item_pb2.Item:
         current_principal()
@@ -73,6 +67,18 @@ class CatalogServicer(item_pb2_grpc.CatalogServiceServicer):
         current_principal().require_admin()
         await self._delete(child_id_of(request.name), request.etag)
         return Empty()
+
+
+async def _slices(
+    requests: AsyncIterator[item_pb2.ImportItemsRequest],
+) -> AsyncIterator[tuple[Sequence[item_pb2.Item], int]]:
+    """All items in slices, each with the position of its first."""
+    received = 0
+    async for request in requests:
+        first = request.first_position or received
+        for start in range(0, len(request.items), _SLICE):
+            yield request.items[start : start + _SLICE], first + start
+        received += len(request.items)
 
 
 async def _drafts(messages: Sequence[item_pb2.Item], first: int, summary: ImportSummary) -> list[Draft]:

@@ -168,8 +168,11 @@ def _add_named(snapshot: CatalogSnapshot, plan: Plan, scores: FloatArray) -> Non
         )
         scores += by_set.take(snapshot.genre_set)
     for rows_by_name, weights in ((snapshot.by_artist, plan.artists), (snapshot.by_instrument, plan.instruments)):
-        for number, parts in weights.items():
-            scores[rows_by_name[number]] += np.float32(sum(part.weight for part in parts))
+        if weights:
+            lists = [rows_by_name[number] for number in weights]
+            worths = np.array([sum(part.weight for part in parts) for parts in weights.values()], np.float32)
+            # Not `+=`: a row can be in several lists.
+            np.add.at(scores, np.concatenate(lists), worths.repeat([len(rows) for rows in lists]))
 
 
 def tempo_worth(plan: Plan) -> FloatArray:
