@@ -100,16 +100,16 @@ def retrieve(snapshot: CatalogSnapshot, plan: Plan, mask: BoolArray, count: int)
 
     Sources: best by everything together, liked names and tempos among it; nearest to each seed's sound.
     """
-    rows = np.flatnonzero(mask)
     wanted = max(CANDIDATES, 2 * count)
-    if len(rows) <= wanted:
-        return rows
+    admitted = np.count_nonzero(mask)
+    if admitted <= wanted:
+        return np.flatnonzero(mask)
     scores = inner(query(plan), snapshot.vectors)
     # A ranker's pulls are bounded: however far an item is off, it loses no more than all of their weights.
     lowest = scores.max() - np.float32(sum(pull.weight for pull in plan.pulls))
     np.maximum(scores, lowest, out=scores)
     _add_named(snapshot, plan, scores)
-    if len(rows) < len(mask):
+    if admitted < len(mask):
         scores[~mask] = -np.inf
     found = [_best(scores, wanted), *(nearest(snapshot, sound, SEED_CANDIDATES, mask) for sound in plan.sounds)]
     return found[0] if len(found) == 1 else np.unique(np.concatenate(found))
