@@ -210,3 +210,10 @@ def test_http2_and_http1_share_the_port(mesh: LocalMesh) -> None:
     with mesh.channel() as channel:
         grpc.channel_ready_future(channel).result(timeout=10)
     assert httpx.get(f"{mesh.base_url}/healthz").http_version == "HTTP/1.1"
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
+def test_scheme_may_be_written_in_either_case(mesh: LocalMesh, scheme: str) -> None:
+    token = mesh.token("either-case")
+    answer = httpx.get(f"{mesh.base_url}/items", headers={"authorization": f"{scheme} {token}"})
+    assert answer.status_code == 200

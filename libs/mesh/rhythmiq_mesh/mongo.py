@@ -84,13 +84,17 @@ async def operation(seconds: float = OPERATION_SECONDS) -> AsyncIterator[None]:
     DuplicateKeyError passes through: the repository knows which rule it stands for. Raises Unavailable when the
     database is away, Aborted on a lost race, DeadlineExceeded when the caller's time is over.
     """
+    allowed = remaining(seconds)
     try:
-        with pymongo.timeout(remaining(seconds)):
+        with pymongo.timeout(allowed):
             yield
     except PyMongoError as error:
         if isinstance(error, DuplicateKeyError):
             raise
         if _away(error):
+            # PyMongo gives up a little before the time is over, when what is left cannot be enough.
+            if error.timeout and allowed < seconds:
+                raise DeadlineExceeded from error
             remaining(seconds)
             raise Unavailable("the database is away: try again", reason="STORAGE_UNAVAILABLE") from error
         if isinstance(error, OperationFailure) and (

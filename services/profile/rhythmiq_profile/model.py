@@ -116,7 +116,7 @@ class ProfileHasChildren(FailedPrecondition):
     """Resources remain below the profile."""
 
     def __init__(self, name: str, children: list[ChildCount]) -> None:
-        what = ", ".join(f"{child.count} {child.kind}" for child in children)
+        what = ", ".join(f"{child.kind} ({child.count})" for child in children)
         super().__init__(
             f"{name} still has {what}: delete them first",
             reason="PROFILE_HAS_CHILDREN",
@@ -124,7 +124,7 @@ class ProfileHasChildren(FailedPrecondition):
                 PreconditionViolation(
                     type="CHILDREN_REMAIN",
                     subject=f"{name}/{child.kind}",
-                    description=f"{child.count} {child.kind} remain",
+                    description=f"{child.kind} remain: {child.count}",
                 )
                 for child in children
             ],

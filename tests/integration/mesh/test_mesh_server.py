@@ -22,7 +22,7 @@ from rhythmiq_mesh.config import ServiceSettings
 from rhythmiq_mesh.deadline import remaining, set_deadline
 from rhythmiq_mesh.errors import DeadlineExceeded, MeshError, NotFound, Unavailable
 from rhythmiq_mesh.interceptors.errors import RemoteError
-from rhythmiq_mesh.mongo import connect, ping
+from rhythmiq_mesh.mongo import connect, database, operation, ping
 from rhythmiq_mesh.principal import Principal, current_principal, set_principal
 from rhythmiq_mesh.server import MAX_MESSAGE_BYTES, Server, Service
 
@@ -299,3 +299,21 @@ async def test_mesh_error_without_a_class_of_its_own_is_internal() -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call(channel)
     assert (caught.value.code(), caught.value.details()) == (Code.INTERNAL, "said to a person")
+
+
+async def test_callers_short_deadline_is_not_told_as_an_outage(mongo_uri: str) -> None:
+    client = connect(mongo_uri, app="test")
+    collection = database(client, "deadlines")["things"]
+    await collection.insert_one({"slow": True})
+    reasons = set()
+    for milliseconds in range(1, 40):
+        set_deadline(milliseconds / 1000)
+        try:
+            async with operation():
+                # Takes the server some 50 ms.
+                await collection.find_one({"$where": "sleep(50) || true"})
+        except MeshError as error:
+            reasons.add(error.reason)
+    set_deadline(None)
+    await client.close()
+    assert reasons == {"DEADLINE_EXCEEDED"}

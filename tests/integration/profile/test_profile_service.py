@@ -234,7 +234,7 @@ async def test_delete_is_refused_while_children_remain_naming_kinds_and_counts(s
         await stub.DeleteProfile(profile_pb2.DeleteProfileRequest(name=name), metadata=metadata(who))
     assert caught.value.code() == Code.FAILED_PRECONDITION
     assert reason(caught.value) == "PROFILE_HAS_CHILDREN"
-    assert "3 preferences" in (caught.value.details() or "")
+    assert "preferences (3)" in (caught.value.details() or "")
     read = await stub.GetProfile(profile_pb2.GetProfileRequest(name=name), metadata=metadata(who))
     assert read.state == profile_pb2.Profile.ACTIVE
     children[1].counts = {}

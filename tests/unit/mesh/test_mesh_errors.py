@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import json
 import logging
 
 import pytest
@@ -98,3 +100,9 @@ def test_log_line_is_one_json_object_with_the_extra_fields_and_the_stack() -> No
     assert '"message": "said this"' in line
     assert '"method": "M"' in line
     assert "inside" in line
+
+
+def test_scopes_may_come_as_a_list() -> None:
+    claims = {"iss": "https://i", "sub": "s", "scope": ["rhythmiq.admin", "other"]}
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode()
+    assert parse_payload(payload).scopes == {"rhythmiq.admin", "other"}

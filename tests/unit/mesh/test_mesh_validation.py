@@ -103,3 +103,11 @@ def test_local_time_outside_a_day_is_refused(hours: int) -> None:
     environment = environment_pb2.Environment()
     environment.local_time.hours = hours
     assert violations(environment)[0][0] == "local_time"
+
+
+def test_pattern_of_a_name_is_told_by_what_it_stands_for() -> None:
+    assert violations(profile_pb2.GetProfileRequest(name="profiles/X")) == [
+        ("name", "must have the form profiles/{lower-case UUID}")
+    ]
+    request = profile_pb2.CreateProfileRequest(profile=profile_pb2.Profile(email="a@b.co"), request_id="1")
+    assert violations(request) == [("request_id", "must have the form {lower-case UUID4}")]

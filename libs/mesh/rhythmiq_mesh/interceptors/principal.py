@@ -53,6 +53,8 @@ def parse_payload(payload: str) -> Principal:
     try:
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         issuer, subject, scope = claims["iss"], claims["sub"], claims.get("scope", "")
+        # RFC 8693 has a string; some issuers send a list.
+        scope = " ".join(scope) if isinstance(scope, list) else scope
     except (binascii.Error, ValueError, KeyError, TypeError, AttributeError):
         issuer = subject = scope = ""
     if not (isinstance(issuer, str) and isinstance(subject, str) and isinstance(scope, str) and issuer and subject):

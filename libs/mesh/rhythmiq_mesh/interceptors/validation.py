@@ -15,6 +15,11 @@ from rhythmiq_mesh.errors import FieldViolation, InvalidArgument
 from rhythmiq_mesh.interceptors.base import Context, Interceptor, Stream, Unary
 
 _MAX_VIOLATIONS = 20
+_PATTERN = "does not match regex pattern "
+_SPOKEN = (
+    ("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", "{lower-case UUID4}"),
+    ("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "{lower-case UUID}"),
+)
 _validator = protovalidate.Validator()
 
 
@@ -82,7 +87,18 @@ def _violation(violation: Any, prefix: str) -> FieldViolation:
         if element.subscript is not None:
             value = element.subscript.value
             path += f"[{value}]" if isinstance(value, int) else f"[{str(value)[:64]!r}]"
-    return FieldViolation(path or violation.rule_id, violation.message)
+    return FieldViolation(path or violation.rule_id, _words(violation.message))
+
+
+def _words(rule: str) -> str:
+    """A rule for a person: the patterns of resource names and ids by what they stand for."""
+    if not rule.startswith(_PATTERN):
+        return rule
+    pattern = rule.removeprefix(_PATTERN).strip("`")
+    for regex, name in _SPOKEN:
+        pattern = pattern.replace(regex, name)
+    bare = pattern.removeprefix("^").removesuffix("$")
+    return f"must have the form {bare}" if "{" in bare and not set(bare) & set("[]\\()+*") else rule
 
 
 Clear = Callable[[Message], None]

@@ -72,6 +72,7 @@ class GetRecommendationsRequest(_message.Message):
     limit: _builtins.int
     """1 to 100. Default 20."""
     market: _builtins.str
+    """Accepted, without effect."""
     seed_artists: _builtins.str
     """Comma-separated artist ids: `artist_` ids as returned by this method, or names."""
     seed_genres: _builtins.str
