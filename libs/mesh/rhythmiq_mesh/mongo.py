@@ -7,7 +7,7 @@ record.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -105,7 +105,12 @@ async def operation(seconds: float = OPERATION_SECONDS) -> AsyncIterator[None]:
 
 
 async def read(
-    collection: Collection, query: Mapping[str, Any], *, limit: int, sort: Mapping[str, int] | None = None
+    collection: Collection,
+    query: Mapping[str, Any],
+    *,
+    limit: int,
+    sort: Mapping[str, int] | None = None,
+    projection: Mapping[str, Any] | None = None,
 ) -> list[Document]:
     """At most `limit` documents that match, in one round trip; asked again once when the connection was lost.
 
@@ -122,6 +127,8 @@ async def read(
     }
     if sort:
         command["sort"] = dict(sort)
+    if projection:
+        command["projection"] = projection
     options = collection.codec_options
     async with operation():
         try:
@@ -207,10 +214,9 @@ class Transactions:
 
         return await self.run(recorded)
 
-    async def forget(self, key: RequestKey | None, session: Session) -> None:
-        """Removes a record, for a change that is taken back."""
-        if key is not None:
-            await self._records.delete_one({"_id": key.id}, session=session)
+    async def forget(self, record_ids: Sequence[str | None], session: Session) -> None:
+        """Removes the records of requests whose change is taken back."""
+        await self._records.delete_many({"_id": {"$in": list(record_ids)}}, session=session)
 
 
 def _record(key: RequestKey, answer: Mapping[str, Any]) -> Document:

@@ -7,7 +7,9 @@ import binascii
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
 
 from rhythmiq_mesh.errors import InvalidArgument
 
@@ -16,6 +18,9 @@ MAX_PAGE_SIZE = 200
 _MAC_BYTES = 16
 
 Position = str | int | float
+Place = tuple[datetime, str]
+"""Where a page in the order of time ends: time and id of its last resource."""
+T = TypeVar("T")
 
 
 def page_size(requested: int) -> int:
@@ -57,6 +62,26 @@ class PageTokens:
             )
         position: list[Position] = json.loads(body)
         return position
+
+    async def page(
+        self,
+        query: Sequence[object],
+        requested_size: int,
+        token: str,
+        fetch: Callable[[Place | None, int], Awaitable[list[T]]],
+        place: Callable[[T], Place],
+    ) -> tuple[list[T], str]:
+        """One page of what is ordered by time and id, and the token of the next, empty on the last.
+
+        `fetch` gives at most so many after a place. Raises InvalidArgument (PAGE_TOKEN_INVALID).
+        """
+        size, position = page_size(requested_size), self.decode(query, token)
+        after = None if position is None else (datetime.fromisoformat(str(position[0])), str(position[1]))
+        found = await fetch(after, size + 1)
+        if len(found) <= size:
+            return found, ""
+        time, last = place(found[size - 1])
+        return found[:size], self.encode(query, (time.isoformat(), last))
 
     def _mac(self, query: Sequence[object], body: bytes) -> bytes:
         bound = json.dumps([str(part) for part in query]).encode()

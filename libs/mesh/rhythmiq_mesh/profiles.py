@@ -9,6 +9,9 @@ from rhythmiq_mesh.channels import invoke
 from rhythmiq_mesh.names import profile_name
 from rhythmiq_mesh.parents import ProfileState
 
+RETRIED = ["rhythmiq.profile.v1.ProfileInternalService/GetProfileState"]
+"""What a channel to the profile service may ask again."""
+
 _STATES = {
     profile_pb2.Profile.ACTIVE: ProfileState.ACTIVE,
     profile_pb2.Profile.DELETING: ProfileState.DELETING,

@@ -5,20 +5,19 @@ from __future__ import annotations
 from functools import partial
 
 from rhythmiq.preference.v1 import internal_pb2, internal_pb2_grpc, preference_pb2, preference_pb2_grpc
-from rhythmiq.profile.v1 import internal_pb2 as children_pb2
-from rhythmiq.profile.v1 import internal_pb2_grpc as children_pb2_grpc
 from rhythmiq_mesh.channels import open_channel
+from rhythmiq_mesh.children import Guard, Upkeep
+from rhythmiq_mesh.children_servicer import children_service
 from rhythmiq_mesh.clocks import SystemClock
 from rhythmiq_mesh.mongo import connect, database, ping
 from rhythmiq_mesh.paging import PageTokens
-from rhythmiq_mesh.profiles import GrpcProfiles
+from rhythmiq_mesh.profiles import RETRIED, GrpcProfiles
 from rhythmiq_mesh.server import Server, Service
 from rhythmiq_preference.config import PreferenceSettings
-from rhythmiq_preference.guard import Guard, Upkeep
+from rhythmiq_preference.model import COLLECTION
 from rhythmiq_preference.mongo import MongoPreferences
-from rhythmiq_preference.servicer import ChildrenServicer, PreferenceInternalServicer, PreferenceServicer
+from rhythmiq_preference.servicer import PreferenceInternalServicer, PreferenceServicer
 from rhythmiq_preference.use_cases import (
-    CountPreferences,
     CreatePreference,
     DeletePreference,
     GetPreference,
@@ -27,14 +26,12 @@ from rhythmiq_preference.use_cases import (
     WriteLearnedPreferences,
 )
 
-_STATE = "rhythmiq.profile.v1.ProfileInternalService/GetProfileState"
-
 
 def bootstrap(settings: PreferenceSettings) -> Server:
     """Builds the server with all that it needs. Call inside the event loop that will run it."""
     client = connect(settings.mongo_uri.get_secret_value(), app="rhythmiq-preference")
     preferences = MongoPreferences(database(client, settings.mongo_database))
-    profile = open_channel(settings.profile_address, retried=[_STATE])
+    profile = open_channel(settings.profile_address, retried=RETRIED)
     profiles, clock = GrpcProfiles(profile), SystemClock()
     guard = Guard(preferences, profiles)
     public = PreferenceServicer(
@@ -45,7 +42,6 @@ def bootstrap(settings: PreferenceSettings) -> Server:
         delete=DeletePreference(preferences),
     )
     internal = PreferenceInternalServicer(WriteLearnedPreferences(preferences, guard, clock))
-    children = ChildrenServicer(CountPreferences(preferences))
     return Server(
         settings,
         services=[
@@ -57,10 +53,7 @@ def bootstrap(settings: PreferenceSettings) -> Server:
                 internal_pb2.DESCRIPTOR.services_by_name["PreferenceInternalService"],
                 partial(internal_pb2_grpc.add_PreferenceInternalServiceServicer_to_server, internal),
             ),
-            Service(
-                children_pb2.DESCRIPTOR.services_by_name["ProfileChildrenService"],
-                partial(children_pb2_grpc.add_ProfileChildrenServiceServicer_to_server, children),
-            ),
+            children_service(COLLECTION, preferences.count),
         ],
         start=[preferences.ensure_indexes],
         background=[Upkeep(preferences, profiles, clock, settings.upkeep_seconds)],

@@ -10,16 +10,13 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from rhythmiq.preference.v1 import internal_pb2, internal_pb2_grpc, preference_pb2, preference_pb2_grpc
-from rhythmiq.profile.v1 import internal_pb2 as children_pb2
-from rhythmiq.profile.v1 import internal_pb2_grpc as children_pb2_grpc
 from rhythmiq_mesh.masks import merge
 from rhythmiq_mesh.names import child_id_of, profile_id_of
 from rhythmiq_mesh.principal import current_principal
 from rhythmiq_mesh.requests import request_key
 from rhythmiq_mesh.times import set_timestamp
-from rhythmiq_preference.model import COLLECTION, Origin, Preference, Type
+from rhythmiq_preference.model import Origin, Preference, Type
 from rhythmiq_preference.use_cases import (
-    CountPreferences,
     CreatePreference,
     DeletePreference,
     GetPreference,
@@ -102,20 +99,6 @@ class PreferenceInternalServicer(internal_pb2_grpc.PreferenceInternalServiceServ
             kept_set_count=written.kept_set_count,
             left_out_count=written.left_out_count,
         )
-
-
-@dataclass(frozen=True)
-class ChildrenServicer(children_pb2_grpc.ProfileChildrenServiceServicer):
-    """rhythmiq.profile.v1.ProfileChildrenService, for the profile service."""
-
-    count: CountPreferences
-
-    async def CountProfileChildren(
-        self, request: children_pb2.CountProfileChildrenRequest, context: Context
-    ) -> children_pb2.CountProfileChildrenResponse:
-        count = await self.count(profile_id_of(request.parent))
-        kind = children_pb2.CountProfileChildrenResponse.KindCount(kind=COLLECTION, count=count)
-        return children_pb2.CountProfileChildrenResponse(kinds=[kind] if count else [])
 
 
 def from_proto(profile_id: str, message: preference_pb2.Preference) -> Preference:

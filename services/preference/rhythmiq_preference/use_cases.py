@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from uuid import uuid4
 
+from rhythmiq_mesh.children import Guard
 from rhythmiq_mesh.clocks import Clock
 from rhythmiq_mesh.errors import Aborted
 from rhythmiq_mesh.etag import check_etag, new_etag
 from rhythmiq_mesh.idempotency import RequestKey
-from rhythmiq_mesh.names import child_name, profile_name
-from rhythmiq_mesh.paging import PageTokens, page_size
-from rhythmiq_preference.guard import Guard
+from rhythmiq_mesh.names import child_name
+from rhythmiq_mesh.paging import PageTokens, Place
 from rhythmiq_preference.model import COLLECTION, Origin, Preference, PreferenceNotFound, check_value
-from rhythmiq_preference.ports import LearnedWritten, Position, PreferenceRepository
+from rhythmiq_preference.ports import LearnedWritten, PreferenceRepository
 
 _ATTEMPTS = 5
 
@@ -35,28 +36,7 @@ class CreatePreference:
     async def __call__(self, draft: Preference, key: RequestKey | None) -> Preference:
         check_value(draft)
         new = _stamped(draft, Origin.SET, self.clock.now())
-        replayed_id = ""
-        for _ in range(_ATTEMPTS):
-            stored, replayed = await self.preferences.create(new, key)
-            # The record has outlived the preference, so its listener has deleted it: the first answer stands.
-            if replayed and stored.id == replayed_id:
-                return stored
-            if await self._stands(stored, replayed=replayed):
-                return stored
-            replayed_id = stored.id
-        raise Aborted(
-            f"other calls with this request_id get in the way below {profile_name(draft.profile_id)}: try again"
-        )
-
-    async def _stands(self, stored: Preference, *, replayed: bool) -> bool:
-        if not replayed:
-            await self.guard.keep_or_take_back(stored.profile_id, [stored.id])
-            return True
-        if await self.preferences.get(stored.profile_id, stored.id) is None:
-            return False
-        # The first call may still be about to take its preference back: it must not after this answer.
-        await self.guard.refuse_unless_active(stored.profile_id)
-        return await self.preferences.confirm([stored.id])
+        return await self.guard.create(new, partial(self.preferences.create, new, key))
 
 
 @dataclass(frozen=True)
@@ -83,13 +63,8 @@ class ListPreferences:
     tokens: PageTokens
 
     async def __call__(self, profile_id: str, requested_size: int, token: str) -> tuple[list[Preference], str]:
-        size = page_size(requested_size)
-        query = ("ListPreferences", profile_id)
-        found = await self.preferences.page(profile_id, _position(self.tokens.decode(query, token)), size + 1)
-        if len(found) <= size:
-            return found, ""
-        last = found[size - 1]
-        return found[:size], self.tokens.encode(query, (last.create_time.isoformat(), last.id))
+        query, fetch = ("ListPreferences", profile_id), partial(self.preferences.page, profile_id)
+        return await self.tokens.page(query, requested_size, token, fetch, _place)
 
 
 @dataclass(frozen=True)
@@ -150,31 +125,17 @@ class WriteLearnedPreferences:
         await self.guard.refuse_unless_active(profile_id)
         now = self.clock.now()
         batch = [_stamped(draft, Origin.LEARNED, now) for draft in drafts]
-        written, replayed = await self.preferences.write_learned(profile_id, batch, key)
-        if written.created_ids and not replayed:
-            await self.guard.keep_or_take_back(profile_id, written.created_ids)
+        write = partial(self.preferences.write_learned, profile_id, batch, key)
+        written, _ = await self.guard.insert(profile_id, [preference.id for preference in batch], write)
         return written
-
-
-@dataclass(frozen=True)
-class CountPreferences:
-    """How many preferences a profile has, of either origin."""
-
-    preferences: PreferenceRepository
-
-    async def __call__(self, profile_id: str) -> int:
-        return await self.preferences.count(profile_id)
 
 
 def _stamped(draft: Preference, origin: Origin, now: datetime) -> Preference:
     return replace(draft, id=str(uuid4()), origin=origin, create_time=now, update_time=now, etag=new_etag())
 
 
-def _position(decoded: Sequence[str | int | float] | None) -> Position | None:
-    if decoded is None:
-        return None
-    create_time, preference_id = decoded
-    return datetime.fromisoformat(str(create_time)), str(preference_id)
+def _place(preference: Preference) -> Place:
+    return preference.create_time, preference.id
 
 
 def _contended(profile_id: str, preference_id: str) -> Aborted:

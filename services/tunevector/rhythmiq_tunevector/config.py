@@ -18,3 +18,6 @@ class TuneVectorSettings(ServiceSettings):
     )
     profile_address: str = Field(description="Address of the profile service.", min_length=1)
     recommender_address: str = Field(description="Address of the recommender service.", min_length=1)
+    upkeep_seconds: float = Field(
+        default=5.0, gt=0, le=3600, description="Time between rounds that check what interrupted creates have left."
+    )

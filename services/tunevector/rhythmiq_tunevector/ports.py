@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
-from rhythmiq_mesh.idempotency import RequestKey
+from rhythmiq_mesh.children import ChildRepository
 from rhythmiq_tunevector.model import (
     Candidate,
     Degradation,
@@ -24,31 +23,11 @@ from rhythmiq_tunevector.model import (
 )
 
 
-class TuneVectorRepository(Protocol):
-    """Tune vectors in storage."""
+class TuneVectorRepository(ChildRepository[TuneVector], Protocol):
+    """Tune vectors in storage.
 
-    async def create(self, vector: TuneVector, key: RequestKey | None) -> tuple[TuneVector, bool]:
-        """Stores a new tune vector, or returns the first answer of a replay, and whether it is one.
-
-        Raises RequestIdConflict and TuneVectorLimitReached, exactly, under any concurrency.
-        """
-        ...
-
-    async def vouch(self, tune_vector_id: str) -> bool:
-        """Keeps a tune vector from being taken back; False when it is gone."""
-        ...
-
-    async def take_back(self, vector: TuneVector, key: RequestKey | None) -> bool:
-        """Undoes a create, if it took place; False when the tune vector is vouched for, and stays."""
-        ...
-
-    async def get(self, profile_id: str, tune_vector_id: str) -> TuneVector | None:
-        """The tune vector with its items."""
-        ...
-
-    async def page(self, profile_id: str, *, after: tuple[datetime, str] | None, limit: int) -> list[TuneVector]:
-        """The first `limit` tune vectors after (create_time, id), oldest first, without their items."""
-        ...
+    `create` raises TuneVectorLimitReached, exactly, under any concurrency; pages have no items.
+    """
 
     async def replace(self, vector: TuneVector, *, expected_etag: str) -> bool:
         """Stores a new version unless it is gone or the stored etag is another one."""
@@ -56,10 +35,6 @@ class TuneVectorRepository(Protocol):
 
     async def delete(self, profile_id: str, tune_vector_id: str, *, expected_etag: str) -> bool:
         """Removes it unless it is gone or the stored etag is another one."""
-        ...
-
-    async def count(self, profile_id: str) -> int:
-        """How many a profile has."""
         ...
 
 

@@ -8,17 +8,15 @@ from typing import Any
 import grpc
 from google.protobuf.empty_pb2 import Empty
 
-from rhythmiq.profile.v1 import internal_pb2, internal_pb2_grpc
 from rhythmiq.tunevector.v1 import tunevector_pb2, tunevector_pb2_grpc
 from rhythmiq_mesh.masks import merge
-from rhythmiq_mesh.names import child_id_of, profile_id_of
+from rhythmiq_mesh.names import child_id_of
 from rhythmiq_mesh.principal import current_principal
 from rhythmiq_mesh.requests import request_key
 from rhythmiq_tunevector.messages import draft_of, environment_of, vector_message
-from rhythmiq_tunevector.model import COLLECTION, TuneVector
+from rhythmiq_tunevector.model import TuneVector
 from rhythmiq_tunevector.tuning import TuneTuneVector
 from rhythmiq_tunevector.use_cases import (
-    CountTuneVectors,
     CreateTuneVector,
     DeleteTuneVector,
     GetTuneVector,
@@ -92,22 +90,6 @@ class TuneVectorServicer(tunevector_pb2_grpc.TuneVectorServiceServicer):
         seed = request.seed if request.HasField("seed") else None
         environment = environment_of(request.environment)
         return vector_message(await self._tune(*_own(request.name), request.etag, environment, seed))
-
-
-class TuneVectorChildrenServicer(internal_pb2_grpc.ProfileChildrenServiceServicer):
-    """rhythmiq.profile.v1.ProfileChildrenService, for the mesh only."""
-
-    def __init__(self, count: CountTuneVectors) -> None:
-        self._count = count
-
-    async def CountProfileChildren(
-        self, request: internal_pb2.CountProfileChildrenRequest, context: Context
-    ) -> internal_pb2.CountProfileChildrenResponse:
-        count = await self._count(profile_id_of(request.parent))
-        response = internal_pb2.CountProfileChildrenResponse()
-        if count:
-            response.kinds.add(kind=COLLECTION, count=count)
-        return response
 
 
 def _own(name: str) -> tuple[str, str]:

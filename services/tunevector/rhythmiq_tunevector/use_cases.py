@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
+from rhythmiq_mesh.children import Guard
 from rhythmiq_mesh.clocks import Clock
 from rhythmiq_mesh.errors import Aborted
 from rhythmiq_mesh.etag import check_etag, new_etag
 from rhythmiq_mesh.idempotency import RequestKey
-from rhythmiq_mesh.names import profile_name
-from rhythmiq_mesh.paging import PageTokens, page_size
-from rhythmiq_tunevector.guard import Guard
+from rhythmiq_mesh.paging import PageTokens, Place
 from rhythmiq_tunevector.model import TuneVector, TuneVectorNotFound, tune_vector_name
 from rhythmiq_tunevector.ports import TuneVectorRepository
 
 _ATTEMPTS = 5
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True)
@@ -36,23 +33,7 @@ class CreateTuneVector:
     async def __call__(self, draft: TuneVector, key: RequestKey | None) -> TuneVector:
         now = self.clock.now()
         vector = replace(draft, id=str(uuid4()), create_time=now, update_time=now, etag=new_etag())
-        replayed_id = ""
-        for _ in range(_ATTEMPTS):
-            stored, replayed = await self.guard.insert(vector, key)
-            # The record has outlived the tune vector, so its listener has deleted it: the first answer stands.
-            if not replayed or stored.id == replayed_id or await self._stands(stored):
-                return stored
-            replayed_id = stored.id
-        raise Aborted(
-            f"other calls with this request_id get in the way below {profile_name(draft.profile_id)}: try again"
-        )
-
-    async def _stands(self, stored: TuneVector) -> bool:
-        if await self.vectors.get(stored.profile_id, stored.id) is None:
-            return False
-        # The first call may still be about to take its tune vector back: it must not after this answer.
-        await self.guard.refuse_unless_active(stored.profile_id)
-        return await self.vectors.vouch(stored.id)
+        return await self.guard.create(vector, partial(self.vectors.create, vector, key))
 
 
 @dataclass(frozen=True)
@@ -77,18 +58,8 @@ class ListTuneVectors:
 
     async def __call__(self, profile_id: str, size: int, token: str) -> tuple[list[TuneVector], str]:
         """The page, and the token of the next one; empty on the last."""
-        limit = page_size(size)
-        bound = ("ListTuneVectors", profile_id)
-        position = self.tokens.decode(bound, token)
-        after = None
-        if position is not None:
-            after = (_EPOCH + int(position[0]) * _MILLISECOND, str(position[1]))
-        found = await self.vectors.page(profile_id, after=after, limit=limit + 1)
-        page = found[:limit]
-        if len(found) <= limit:
-            return page, ""
-        last = page[-1]
-        return page, self.tokens.encode(bound, [(last.create_time - _EPOCH) // _MILLISECOND, last.id])
+        query, fetch = ("ListTuneVectors", profile_id), partial(self.vectors.page, profile_id)
+        return await self.tokens.page(query, size, token, fetch, _place)
 
 
 @dataclass(frozen=True)
@@ -131,11 +102,5 @@ class DeleteTuneVector:
         raise Aborted(f"{tune_vector_name(profile_id, tune_vector_id)} is being changed by other calls: try again")
 
 
-@dataclass(frozen=True)
-class CountTuneVectors:
-    """Counts what a profile has, for the profile's deletion."""
-
-    vectors: TuneVectorRepository
-
-    async def __call__(self, profile_id: str) -> int:
-        return await self.vectors.count(profile_id)
+def _place(vector: TuneVector) -> Place:
+    return vector.create_time, vector.id

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from functools import partial
 
-from rhythmiq.profile.v1 import internal_pb2, internal_pb2_grpc
 from rhythmiq.variable.v1 import variable_pb2, variable_pb2_grpc
+from rhythmiq_mesh import children
 from rhythmiq_mesh.channels import open_channel
+from rhythmiq_mesh.children_servicer import children_service
 from rhythmiq_mesh.clocks import SystemClock
 from rhythmiq_mesh.mongo import connect, database, ping
 from rhythmiq_mesh.paging import PageTokens
-from rhythmiq_mesh.profiles import GrpcProfiles
+from rhythmiq_mesh.profiles import RETRIED, GrpcProfiles
 from rhythmiq_mesh.server import Server, Service
 from rhythmiq_variable.config import VariableSettings
+from rhythmiq_variable.model import COLLECTION
 from rhythmiq_variable.mongo import MongoVariables
 from rhythmiq_variable.mongo_readings import MongoReadings
 from rhythmiq_variable.recording import RecordReadings, RecordStream
-from rhythmiq_variable.servicer import ProfileChildrenServicer, VariableServicer
+from rhythmiq_variable.servicer import VariableServicer
 from rhythmiq_variable.use_cases import (
-    CountVariables,
     CreateVariable,
     DeleteVariable,
     GetEnvironment,
@@ -29,18 +30,16 @@ from rhythmiq_variable.use_cases import (
     Upkeep,
 )
 
-_PROFILE_STATE = "rhythmiq.profile.v1.ProfileInternalService/GetProfileState"
-
 
 def bootstrap(settings: VariableSettings) -> Server:
     """Builds the server with all that it needs. Call inside the event loop that will run it."""
     client = connect(settings.mongo_uri.get_secret_value(), app="rhythmiq-variable")
     store = database(client, settings.mongo_database)
     variables, readings = MongoVariables(store), MongoReadings(store)
-    channel = open_channel(settings.profile_address, retried=[_PROFILE_STATE])
+    channel = open_channel(settings.profile_address, retried=RETRIED)
     profiles, clock = GrpcProfiles(channel), SystemClock()
     public = VariableServicer(
-        create=CreateVariable(variables, profiles, clock),
+        create=CreateVariable(variables, children.Guard(variables, profiles), clock),
         get=GetVariable(variables),
         list_=ListVariables(variables),
         update=UpdateVariable(variables, clock),
@@ -51,7 +50,6 @@ def bootstrap(settings: VariableSettings) -> Server:
         environment=GetEnvironment(variables, clock),
         tokens=PageTokens(settings.page_token_key.get_secret_value().encode()),
     )
-    children = ProfileChildrenServicer(CountVariables(variables))
     return Server(
         settings,
         services=[
@@ -59,13 +57,13 @@ def bootstrap(settings: VariableSettings) -> Server:
                 variable_pb2.DESCRIPTOR.services_by_name["VariableService"],
                 partial(variable_pb2_grpc.add_VariableServiceServicer_to_server, public),
             ),
-            Service(
-                internal_pb2.DESCRIPTOR.services_by_name["ProfileChildrenService"],
-                partial(internal_pb2_grpc.add_ProfileChildrenServiceServicer_to_server, children),
-            ),
+            children_service(COLLECTION, variables.count),
         ],
         start=[variables.ensure_indexes],
-        background=[Upkeep(variables, profiles, clock, settings.upkeep_seconds)],
+        background=[
+            Upkeep(variables, clock, settings.upkeep_seconds),
+            children.Upkeep(variables, profiles, clock, settings.upkeep_seconds),
+        ],
         checks=[partial(ping, client)],
         close=[channel.close, client.close],
     )

@@ -19,6 +19,7 @@ MAX_AHEAD: Final = timedelta(minutes=5)
 
 _READING_NAMESPACE: Final = UUID("0f9c2a51-6f1e-5c0b-8f43-7d0b5a1c9e62")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+COLLECTION: Final = "variables"
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -143,7 +144,7 @@ class Variable:
     @property
     def name(self) -> str:
         """The resource name."""
-        return child_name(self.profile_id, "variables", self.id)
+        return child_name(self.profile_id, COLLECTION, self.id)
 
     def latest_at(self, now: datetime) -> Reading | None:
         """The latest reading, unless it has expired."""

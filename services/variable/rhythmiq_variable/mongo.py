@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
 from rhythmiq_mesh.idempotency import RequestKey
-from rhythmiq_mesh.mongo import Database, Document, Session, Transactions, operation, read
+from rhythmiq_mesh.mongo import Database, Document, Session, operation, read
+from rhythmiq_mesh.mongo_children import MongoChildren, mark
 from rhythmiq_variable.documents import (
     ERASURES,
     READINGS,
@@ -18,29 +20,25 @@ from rhythmiq_variable.documents import (
     variable_of,
 )
 from rhythmiq_variable.model import Kind, Variable, VariableExists
-from rhythmiq_variable.ports import Position
 
 _MANY_SECONDS = 60.0
 """Bound of one operation on all readings of a variable; what it did not reach, its repetition does."""
 
 
-class MongoVariables:
+class MongoVariables(MongoChildren[Variable]):
     """VariableRepository on the collections `variables` and `erasures`; the latter is the outbox of opt-outs."""
 
     def __init__(self, database: Database) -> None:
-        self._variables = database[VARIABLES]
+        super().__init__(database, VARIABLES, variable_of)
         self._readings = database[READINGS]
         self._erasures = database[ERASURES]
-        self._transactions = Transactions(database)
 
     async def ensure_indexes(self) -> None:
-        """Makes the indexes, idempotently."""
-        await self._transactions.ensure_indexes()
+        await super().ensure_indexes()
         async with operation():
-            await self._variables.create_index([("profile_id", ASCENDING), ("kind", ASCENDING)], unique=True)
-            await self._variables.create_index("latest.expire_time", sparse=True)
-            await self._variables.create_index("unconfirmed", sparse=True)
-            await self._variables.create_index("rewriting", sparse=True)
+            await self._children.create_index([("profile_id", ASCENDING), ("kind", ASCENDING)], unique=True)
+            await self._children.create_index("latest.expire_time", sparse=True)
+            await self._children.create_index("rewriting", sparse=True)
             await self._readings.create_index(
                 [("variable_id", ASCENDING), ("observe_time", DESCENDING), ("_id", DESCENDING)]
             )
@@ -49,48 +47,33 @@ class MongoVariables:
     async def create(self, variable: Variable, key: RequestKey | None) -> tuple[Variable, bool]:
         async def insert(session: Session) -> Document:
             document = variable_document(variable)
-            await self._variables.insert_one({**document, "unconfirmed": True}, session=session)
+            await self._children.insert_one(mark(document, key), session=session)
             return document
 
         try:
-            document, replayed = await self._transactions.once(key, insert)
+            document, replayed = await self._once(variable.profile_id, key, insert, rule="kind")
         except DuplicateKeyError as error:
             same_kind = (found for found in await self.all(variable.profile_id) if found.kind is variable.kind)
             raise VariableExists(variable.kind, next((found.name for found in same_kind), "")) from error
         return variable_of(document), replayed
 
-    async def confirm(self, variable_id: str) -> None:
-        async with operation():
-            await self._variables.update_one({"_id": variable_id}, {"$unset": {"unconfirmed": ""}})
+    async def take_back(self, profile_id: str, ids: Sequence[str]) -> bool:
+        if not await super().take_back(profile_id, ids):
+            return False
+        for variable_id in ids:
+            await self.erase(variable_id)
+        return True
 
-    async def take_back(self, variable: Variable, key: RequestKey | None) -> bool:
-        return await self._opt_out(variable, {"unconfirmed": True}, key)
-
-    async def unconfirmed(self, created_before: datetime, limit: int) -> list[Variable]:
-        return await self._find({"unconfirmed": True, "create_time": {"$lt": created_before}}, limit)
-
-    async def get(self, profile_id: str, variable_id: str) -> Variable | None:
-        found = await self._find({"_id": variable_id, "profile_id": profile_id}, 1)
-        return found[0] if found else None
+    async def _removed(self, profile_id: str, ids: Sequence[str], session: Session) -> None:
+        await self._erasures.insert_many([{"_id": each, "profile_id": profile_id} for each in ids], session=session)
 
     async def all(self, profile_id: str) -> list[Variable]:
-        found = await read(self._variables, {"profile_id": profile_id}, limit=len(Kind))
+        found = await read(self._children, {"profile_id": profile_id}, limit=len(Kind))
         return [variable_of(document) for document in found]
-
-    async def page(self, profile_id: str, after: Position | None, limit: int) -> list[Variable]:
-        query: Document = {"profile_id": profile_id}
-        if after is not None:
-            time, last = after
-            query["$or"] = [{"create_time": {"$gt": time}}, {"create_time": time, "_id": {"$gt": last}}]
-        return await self._find(query, limit)
-
-    async def count(self, profile_id: str) -> int:
-        async with operation():
-            return await self._variables.count_documents({"profile_id": profile_id})
 
     async def replace(self, variable: Variable, *, expected_etag: str) -> bool:
         async with operation():
-            stored = await self._variables.find_one({"_id": variable.id, "etag": expected_etag})
+            stored = await self._children.find_one({"_id": variable.id, "etag": expected_etag})
         if stored is None:
             return False
         old = variable_of(stored)
@@ -109,7 +92,7 @@ class MongoVariables:
             fields["rewriting"] = True
             fields["latest"] = _latest_after(variable, max(expired, variable.expired_until(variable.update_time)))
         async with operation():
-            result = await self._variables.update_one({"_id": variable.id, "etag": expected_etag}, [{"$set": fields}])
+            result = await self._children.update_one({"_id": variable.id, "etag": expected_etag}, [{"$set": fields}])
         return result.matched_count == 1
 
     async def rewrite(self, variable: Variable) -> None:
@@ -120,7 +103,7 @@ class MongoVariables:
             await self._readings.update_many(
                 older, [{"$set": {"expire_time": expire_time, "generation": variable.generation}}]
             )
-            await self._variables.update_one(
+            await self._children.update_one(
                 {"_id": variable.id, "generation": variable.generation}, {"$unset": {"rewriting": ""}}
             )
 
@@ -128,16 +111,11 @@ class MongoVariables:
         return await self._find({"rewriting": True}, limit)
 
     async def remove(self, variable: Variable, *, expected_etag: str) -> bool:
-        return await self._opt_out(variable, {"etag": expected_etag}, None)
-
-    async def _opt_out(self, variable: Variable, condition: Document, key: RequestKey | None) -> bool:
         async def opt_out(session: Session) -> bool:
-            result = await self._variables.delete_one({"_id": variable.id, **condition}, session=session)
-            if result.deleted_count == 0:
-                return False
-            await self._erasures.insert_one({"_id": variable.id, "profile_id": variable.profile_id}, session=session)
-            await self._transactions.forget(key, session)
-            return True
+            result = await self._children.delete_one({"_id": variable.id, "etag": expected_etag}, session=session)
+            if result.deleted_count:
+                await self._removed(variable.profile_id, [variable.id], session)
+            return result.deleted_count == 1
 
         return await self._transactions.run(opt_out)
 
@@ -157,11 +135,11 @@ class MongoVariables:
 
     async def forget_expired(self, now: datetime) -> None:
         async with operation(_MANY_SECONDS):
-            await self._variables.update_many({"latest.expire_time": {"$lte": now}}, {"$unset": {"latest": ""}})
+            await self._children.update_many({"latest.expire_time": {"$lte": now}}, {"$unset": {"latest": ""}})
 
     async def _find(self, query: Document, limit: int) -> list[Variable]:
         async with operation():
-            found = self._variables.find(query).sort([("create_time", ASCENDING), ("_id", ASCENDING)]).limit(limit)
+            found = self._children.find(query).sort([("create_time", ASCENDING), ("_id", ASCENDING)]).limit(limit)
             return [variable_of(document) for document in await found.to_list()]
 
 

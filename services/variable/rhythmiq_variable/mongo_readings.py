@@ -16,6 +16,7 @@ from rhythmiq_mesh.deadline import remaining
 from rhythmiq_mesh.errors import Unavailable
 from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.mongo import OPERATION_SECONDS, Database, Document, Session, Transactions, operation
+from rhythmiq_mesh.paging import Place
 from rhythmiq_variable.documents import READINGS, VARIABLES, reading_document, reading_of, variable_of
 from rhythmiq_variable.model import (
     Draft,
@@ -28,7 +29,6 @@ from rhythmiq_variable.model import (
     VariableNotOptedIn,
     check_age,
 )
-from rhythmiq_variable.ports import Position
 
 _DUPLICATE_KEY = 11000
 
@@ -77,7 +77,7 @@ class MongoReadings:
         return recording.done if recording.done is not None else await self._replay(recording, answer)
 
     async def page(
-        self, variable: Variable, span: Span, now: datetime, after: Position | None, limit: int
+        self, variable: Variable, span: Span, now: datetime, after: Place | None, limit: int
     ) -> list[Reading]:
         observed: Document = {"$gt": variable.expired_until(now)}
         if span.start is not None:

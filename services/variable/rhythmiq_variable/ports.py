@@ -6,46 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from rhythmiq_mesh.children import ChildRepository
 from rhythmiq_mesh.idempotency import RequestKey
+from rhythmiq_mesh.paging import Place
 from rhythmiq_variable.model import Draft, Reading, Recorded, Span, Variable
 
-Position = tuple[datetime, str]
-"""Time and id of the last resource of a page."""
 
-
-class VariableRepository(Protocol):
-    """Variables in storage."""
-
-    async def create(self, variable: Variable, key: RequestKey | None) -> tuple[Variable, bool]:
-        """Stores a new variable, unconfirmed; or returns a replay's first answer, and True. Raises VariableExists."""
-        ...
-
-    async def confirm(self, variable_id: str) -> None:
-        """Notes that its profile was seen ACTIVE after it was stored."""
-        ...
-
-    async def take_back(self, variable: Variable, key: RequestKey | None) -> bool:
-        """Removes it like `remove`, and forgets the request, unless it was confirmed meanwhile."""
-        ...
-
-    async def unconfirmed(self, created_before: datetime, limit: int) -> list[Variable]:
-        """Those whose create ended before its profile was seen."""
-        ...
-
-    async def get(self, profile_id: str, variable_id: str) -> Variable | None:
-        """One variable of the profile."""
-        ...
-
-    async def page(self, profile_id: str, after: Position | None, limit: int) -> list[Variable]:
-        """Oldest first, after a position of create_time and id."""
-        ...
+class VariableRepository(ChildRepository[Variable], Protocol):
+    """Variables in storage. `create` raises VariableExists; what is taken back is erased, too."""
 
     async def all(self, profile_id: str) -> list[Variable]:
         """All of the profile, one of a kind at most, in one query."""
-        ...
-
-    async def count(self, profile_id: str) -> int:
-        """How many the profile has."""
         ...
 
     async def replace(self, variable: Variable, *, expected_etag: str) -> bool:
@@ -99,7 +70,7 @@ class ReadingRepository(Protocol):
         ...
 
     async def page(
-        self, variable: Variable, span: Span, now: datetime, after: Position | None, limit: int
+        self, variable: Variable, span: Span, now: datetime, after: Place | None, limit: int
     ) -> list[Reading]:
         """Those that have not expired, newest first, after a position of observe_time and id."""
         ...

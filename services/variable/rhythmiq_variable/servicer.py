@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
 
-from rhythmiq.profile.v1 import internal_pb2, internal_pb2_grpc
 from rhythmiq.variable.v1 import variable_pb2, variable_pb2_grpc
 from rhythmiq_mesh.masks import merge
-from rhythmiq_mesh.names import child_id_of, profile_id_of
-from rhythmiq_mesh.paging import PageTokens, page_size
+from rhythmiq_mesh.names import child_id_of
+from rhythmiq_mesh.paging import PageTokens, Place
 from rhythmiq_mesh.principal import Principal, current_principal
 from rhythmiq_mesh.requests import request_key
 from rhythmiq_variable.messages import (
@@ -26,11 +25,9 @@ from rhythmiq_variable.messages import (
     time_of,
     variable_message,
 )
-from rhythmiq_variable.model import Draft, Span, Variable
-from rhythmiq_variable.ports import Position
+from rhythmiq_variable.model import Draft, Reading, Span, Variable
 from rhythmiq_variable.recording import RecordReadings, RecordStream
 from rhythmiq_variable.use_cases import (
-    CountVariables,
     CreateVariable,
     DeleteVariable,
     GetEnvironment,
@@ -41,8 +38,6 @@ from rhythmiq_variable.use_cases import (
 )
 
 Context = grpc.aio.ServicerContext[Any, Any]
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 class VariableServicer(variable_pb2_grpc.VariableServiceServicer):
@@ -83,13 +78,10 @@ class VariableServicer(variable_pb2_grpc.VariableServiceServicer):
         self, request: variable_pb2.ListVariablesRequest, context: Context
     ) -> variable_pb2.ListVariablesResponse:
         profile_id = current_principal().require_owner(request.parent)
-        query, size = ("ListVariables", request.parent), page_size(request.page_size)
-        after = self._position(query, request.page_token)
-        found = await self._list(profile_id, after, size + 1)
-        page = found[:size]
+        query, fetch = ("ListVariables", request.parent), partial(self._list, profile_id)
+        page, token = await self._tokens.page(query, request.page_size, request.page_token, fetch, _variable_place)
         return variable_pb2.ListVariablesResponse(
-            variables=[variable_message(variable) for variable in page],
-            next_page_token=self._token(query, page[-1].create_time, page[-1].id) if len(found) > size else "",
+            variables=[variable_message(variable) for variable in page], next_page_token=token
         )
 
     async def UpdateVariable(
@@ -140,13 +132,11 @@ class VariableServicer(variable_pb2_grpc.VariableServiceServicer):
     ) -> variable_pb2.ListReadingsResponse:
         profile_id = current_principal().require_owner(request.parent)
         span = _span(request)
-        query, size = ("ListReadings", request.parent, span.start, span.end), page_size(request.page_size)
-        after = self._position(query, request.page_token)
-        found = await self._list_readings(profile_id, child_id_of(request.parent), span, after, size + 1)
-        page = found[:size]
+        query = ("ListReadings", request.parent, span.start, span.end)
+        fetch = partial(self._list_readings, profile_id, child_id_of(request.parent), span)
+        page, token = await self._tokens.page(query, request.page_size, request.page_token, fetch, _reading_place)
         return variable_pb2.ListReadingsResponse(
-            readings=[reading_message(reading) for reading in page],
-            next_page_token=self._token(query, page[-1].observe_time, page[-1].id) if len(found) > size else "",
+            readings=[reading_message(reading) for reading in page], next_page_token=token
         )
 
     async def GetEnvironment(
@@ -155,29 +145,13 @@ class VariableServicer(variable_pb2_grpc.VariableServiceServicer):
         profile_id = current_principal().require_owner(request.name)
         return environment_message(request.name, await self._environment(profile_id))
 
-    def _token(self, query: tuple[object, ...], time: datetime, last: str) -> str:
-        return self._tokens.encode(query, ((time - _EPOCH) // _MILLISECOND, last))
 
-    def _position(self, query: tuple[object, ...], token: str) -> Position | None:
-        position = self._tokens.decode(query, token)
-        if position is None:
-            return None
-        milliseconds, last = position
-        return _EPOCH + int(milliseconds) * _MILLISECOND, str(last)
+def _variable_place(variable: Variable) -> Place:
+    return variable.create_time, variable.id
 
 
-class ProfileChildrenServicer(internal_pb2_grpc.ProfileChildrenServiceServicer):
-    """rhythmiq.profile.v1.ProfileChildrenService, for the mesh only."""
-
-    def __init__(self, count: CountVariables) -> None:
-        self._count = count
-
-    async def CountProfileChildren(
-        self, request: internal_pb2.CountProfileChildrenRequest, context: Context
-    ) -> internal_pb2.CountProfileChildrenResponse:
-        count = await self._count(profile_id_of(request.parent))
-        kind = internal_pb2.CountProfileChildrenResponse.KindCount
-        return internal_pb2.CountProfileChildrenResponse(kinds=[kind(kind="variables", count=count)] if count else [])
+def _reading_place(reading: Reading) -> Place:
+    return reading.observe_time, reading.id
 
 
 async def _drafts(

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
+from rhythmiq_mesh.children import Guard
 from rhythmiq_mesh.clocks import Clock
 from rhythmiq_mesh.errors import Aborted, MeshError
 from rhythmiq_mesh.etag import check_etag, new_etag
 from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.names import child_name
-from rhythmiq_mesh.parents import Profiles, ProfileState, refuse_unless_active
+from rhythmiq_mesh.paging import Place
+from rhythmiq_mesh.rounds import rounds
 from rhythmiq_variable.model import (
+    COLLECTION,
     Kind,
     Reading,
     Span,
     Variable,
     VariableNotFound,
 )
-from rhythmiq_variable.ports import Position, ReadingRepository, VariableRepository
-
-log = logging.getLogger("rhythmiq.variable")
+from rhythmiq_variable.ports import ReadingRepository, VariableRepository
 
 _ATTEMPTS = 5
 _UPKEEP_BATCH = 100
-_CREATE_TAKES = timedelta(seconds=30)
-"""How long a create may take at most until its profile is looked at again."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class CreateVariable:
     """Opts in. Raises VariableExists, NotFound or FailedPrecondition for the profile, Unavailable."""
 
     variables: VariableRepository
-    profiles: Profiles
+    guard: Guard
     clock: Clock
 
     async def __call__(
@@ -56,19 +54,7 @@ class CreateVariable:
             update_time=now,
             etag=new_etag(),
         )
-        variable, replayed = await self.variables.create(draft, key)
-        try:
-            refuse_unless_active(await self.profiles.state(profile_id), profile_id)
-        except MeshError:
-            # Where this fails too, or the process dies before, upkeep looks at the profile again.
-            if replayed:
-                raise
-            if await self.variables.take_back(variable, key):
-                await self.variables.erase(variable.id)
-                raise
-        else:
-            await self.variables.confirm(variable.id)
-        return variable
+        return await self.guard.create(draft, partial(self.variables.create, draft, key))
 
 
 @dataclass(frozen=True)
@@ -80,7 +66,7 @@ class GetVariable:
     async def __call__(self, profile_id: str, variable_id: str) -> Variable:
         variable = await self.variables.get(profile_id, variable_id)
         if variable is None:
-            raise VariableNotFound(child_name(profile_id, "variables", variable_id))
+            raise VariableNotFound(child_name(profile_id, COLLECTION, variable_id))
         return variable
 
 
@@ -90,7 +76,7 @@ class ListVariables:
 
     variables: VariableRepository
 
-    async def __call__(self, profile_id: str, after: Position | None, limit: int) -> list[Variable]:
+    async def __call__(self, profile_id: str, after: Place | None, limit: int) -> list[Variable]:
         return await self.variables.page(profile_id, after, limit)
 
 
@@ -119,7 +105,7 @@ class UpdateVariable:
                     with suppress(MeshError):
                         await self.variables.rewrite(changed)
                 return changed
-        raise Aborted(f"{child_name(profile_id, 'variables', variable_id)} is being changed by other calls: try again")
+        raise Aborted(f"{child_name(profile_id, COLLECTION, variable_id)} is being changed by other calls: try again")
 
 
 @dataclass(frozen=True)
@@ -136,13 +122,13 @@ class DeleteVariable:
             stored = await self.variables.get(profile_id, variable_id)
             if stored is None:
                 if not await self.variables.erasing(profile_id, variable_id):
-                    raise VariableNotFound(child_name(profile_id, "variables", variable_id))
+                    raise VariableNotFound(child_name(profile_id, COLLECTION, variable_id))
                 break
             check_etag(etag, stored.etag, stored.name)
             if await self.variables.remove(stored, expected_etag=stored.etag):
                 break
         else:
-            name = child_name(profile_id, "variables", variable_id)
+            name = child_name(profile_id, COLLECTION, variable_id)
             raise Aborted(f"{name} is being changed by other calls: try again")
         await self.variables.erase(variable_id)
 
@@ -156,7 +142,7 @@ class ListReadings:
     clock: Clock
 
     async def __call__(
-        self, profile_id: str, variable_id: str, span: Span, after: Position | None, limit: int
+        self, profile_id: str, variable_id: str, span: Span, after: Place | None, limit: int
     ) -> list[Reading]:
         variable = await GetVariable(self.variables)(profile_id, variable_id)
         return await self.readings.page(variable, span, self.clock.now(), after, limit)
@@ -193,35 +179,19 @@ class GetEnvironment:
 
 
 @dataclass(frozen=True)
-class CountVariables:
-    """How many variables a profile has."""
-
-    variables: VariableRepository
-
-    async def __call__(self, profile_id: str) -> int:
-        return await self.variables.count(profile_id)
-
-
-@dataclass(frozen=True)
 class Upkeep:
-    """Finishes what calls had to leave: erasures, creates, changed retentions, expired values.
+    """Finishes what calls had to leave: erasures, changed retentions, expired values.
 
     Any number may run at once.
     """
 
     variables: VariableRepository
-    profiles: Profiles
     clock: Clock
     seconds: float
 
     async def __call__(self) -> None:
         """Rounds without end, `seconds` apart."""
-        while True:
-            try:
-                await self.once()
-            except MeshError as error:
-                log.warning("upkeep waits", extra={"detail": error.message})
-            await asyncio.sleep(self.seconds)
+        await rounds(self.once, self.seconds)
 
     async def once(self) -> None:
         """One round."""
@@ -230,9 +200,3 @@ class Upkeep:
         for variable in await self.variables.unfinished_rewrites(_UPKEEP_BATCH):
             await self.variables.rewrite(variable)
         await self.variables.forget_expired(self.clock.now())
-        for variable in await self.variables.unconfirmed(self.clock.now() - _CREATE_TAKES, _UPKEEP_BATCH):
-            state = await self.profiles.state(variable.profile_id)
-            if state is ProfileState.ACTIVE:
-                await self.variables.confirm(variable.id)
-            elif state is ProfileState.ABSENT and await self.variables.take_back(variable, None):
-                await self.variables.erase(variable.id)

@@ -134,30 +134,6 @@ async def test_replay_returns_the_first_answer_after_update_and_delete(
         await repository.create(preference(profile_id), key(b"b"))
 
 
-async def test_taken_back_leaves_nothing_behind_not_even_the_request_id(
-    repository: PreferenceRepository, profile_id: str
-) -> None:
-    for _ in range(LIMIT + 1):
-        made = preference(profile_id)
-        assert await repository.create(made, key()) == (made, False)
-        assert await repository.take_back(profile_id, [made.id])
-    assert await repository.count(profile_id) == 0
-
-
-async def test_confirmed_is_not_taken_back(repository: PreferenceRepository, profile_id: str) -> None:
-    made, other = preference(profile_id), preference(profile_id, "Pop")
-    await repository.create(made, key())
-    await repository.create(other, None)
-    assert await repository.unconfirmed(NOON, 5) == []
-    found = await repository.unconfirmed(NOON + timedelta(seconds=1), 5)
-    assert {each.id for each in found} == {made.id, other.id}
-    assert await repository.confirm([made.id])
-    assert await repository.unconfirmed(NOON + timedelta(seconds=1), 5) == [other]
-    assert not await repository.take_back(profile_id, [made.id, other.id])
-    assert await repository.count(profile_id) == 2
-    assert not await repository.confirm([made.id, str(uuid4())])
-
-
 async def test_batch_is_taken_back_with_its_request_id(repository: PreferenceRepository, profile_id: str) -> None:
     batch = [learned(profile_id, "a", 0.3), learned(profile_id, "b", 0.3)]
     written, _ = await repository.write_learned(profile_id, batch, key())

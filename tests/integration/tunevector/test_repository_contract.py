@@ -211,37 +211,3 @@ async def test_a_version_replaces_only_the_one_it_was_made_from(
     assert not await repository.delete(profile_id, made.id, expected_etag=made.etag)
     assert await repository.delete(profile_id, made.id, expected_etag=changed.etag)
     assert not await repository.replace(changed, expected_etag=changed.etag)
-
-
-async def test_taking_back_leaves_nothing_and_frees_place_and_request_id(
-    repository: TuneVectorRepository, profile_id: str
-) -> None:
-    for _ in range(LIMIT + 1):
-        made = vector(profile_id)
-        assert await repository.create(made, key()) == (made, False)
-        assert await repository.take_back(made, key())
-        assert await repository.get(profile_id, made.id) is None
-        assert await repository.take_back(made, key())
-    assert await repository.count(profile_id) == 0
-
-
-async def test_taking_back_what_never_was_leaves_the_record_of_another_create(
-    repository: TuneVectorRepository, profile_id: str
-) -> None:
-    made = vector(profile_id)
-    await repository.create(made, key())
-    assert await repository.take_back(vector(profile_id), key())
-    assert await repository.create(vector(profile_id), key()) == (made, True)
-
-
-async def test_what_a_replay_has_vouched_for_is_not_taken_back(
-    repository: TuneVectorRepository, profile_id: str
-) -> None:
-    made = vector(profile_id)
-    await repository.create(made, key())
-    assert await repository.vouch(made.id)
-    changed = replace(made, display_name="changed", etag=new_etag())
-    assert await repository.replace(changed, expected_etag=made.etag)
-    assert not await repository.take_back(made, key())
-    assert await repository.get(profile_id, made.id) == changed
-    assert not await repository.vouch(str(uuid4()))

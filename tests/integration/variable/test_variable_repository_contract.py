@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 import pytest
-from variables_in_memory import InMemoryReadings, InMemoryVariables, Store
+from variables_in_memory import InMemoryReadings, InMemoryVariables
 
 from rhythmiq_mesh.errors import RequestIdConflict
 from rhythmiq_mesh.etag import new_etag
@@ -44,8 +44,8 @@ async def repositories(
     request: pytest.FixtureRequest, mongo_uri: str, mongo_database_name: str
 ) -> AsyncIterator[Repositories]:
     if request.param == "memory":
-        store = Store()
-        yield Repositories(InMemoryVariables(store), InMemoryReadings(store))
+        store = InMemoryVariables()
+        yield Repositories(store, InMemoryReadings(store))
         return
     client = connect(mongo_uri, app="test")
     variables = MongoVariables(database(client, mongo_database_name))
@@ -130,19 +130,12 @@ async def test_replayed_create_returns_the_first_answer(repositories: Repositori
         await repositories.variables.create(variable(profile_id), key(b"b"))
 
 
-async def test_taken_back_leaves_no_request_id_and_a_confirmed_one_stays(
-    repositories: Repositories, profile_id: str
-) -> None:
-    made = variable(profile_id)
-    await repositories.variables.create(made, key())
-    assert [v.id for v in await repositories.variables.unconfirmed(NOW + HOUR, 10)] == [made.id]
-    assert await repositories.variables.take_back(made, key())
-    again = variable(profile_id)
-    assert await repositories.variables.create(again, key()) == (again, False)
-    await repositories.variables.confirm(again.id)
-    assert await repositories.variables.unconfirmed(NOW + HOUR, 10) == []
-    assert not await repositories.variables.take_back(again, key())
-    assert await repositories.variables.count(profile_id) == 1
+async def test_taken_back_takes_its_readings_with_it(repositories: Repositories, profile_id: str) -> None:
+    made = await opt_in(repositories, profile_id)
+    await repositories.readings.record(profile_id, [noise(1)], NOW, None)
+    assert await repositories.variables.take_back(profile_id, [made.id])
+    assert await repositories.readings.page(made, Span(), NOW, None, 10) == []
+    assert await repositories.variables.unfinished_erasures(10) == []
 
 
 async def test_variables_page_oldest_first_without_gaps_where_times_are_equal(

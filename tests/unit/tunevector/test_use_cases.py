@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -8,19 +7,13 @@ from uuid import uuid4
 import pytest
 from tunevectors_in_memory import InMemoryTuneVectors
 
-from rhythmiq_mesh.deadline import remaining, set_deadline
+from rhythmiq_mesh.children import Guard
 from rhythmiq_mesh.errors import (
     Aborted,
-    DeadlineExceeded,
     EtagMismatch,
-    FailedPrecondition,
-    MeshError,
-    NotFound,
-    Unavailable,
 )
 from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.parents import ProfileState
-from rhythmiq_tunevector.guard import Guard
 from rhythmiq_tunevector.model import Candidate, Environment, Item, Kind, Mode, Pin, PinNotFound, TuneVector
 from rhythmiq_tunevector.ports import Query, Recommendations
 from rhythmiq_tunevector.tuning import MAX_EXCLUDED, TuneTuneVector
@@ -36,33 +29,9 @@ class StillClock:
         return NOON
 
 
-@dataclass
-class Profiles:
-    """Tells `told`, one after another and the last for ever, once `open` is set."""
-
-    told: list[ProfileState | MeshError]
-    open: asyncio.Event = field(default_factory=asyncio.Event)
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        self.open.set()
-
+class ActiveProfiles:
     async def state(self, profile_id: str) -> ProfileState:
-        answer = self.told.pop(0) if len(self.told) > 1 else self.told[0]
-        self.asked.set()
-        await self.open.wait()
-        remaining(1)
-        if isinstance(answer, MeshError):
-            raise answer
-        return answer
-
-
-class Uncertain(InMemoryTuneVectors):
-    """Stores, and then does not say so."""
-
-    async def create(self, vector: TuneVector, key: RequestKey | None) -> tuple[TuneVector, bool]:
-        await super().create(vector, key)
-        raise Unavailable("the database is away")
+        return ProfileState.ACTIVE
 
 
 class Contended(InMemoryTuneVectors):
@@ -102,85 +71,13 @@ def draft(**fields: object) -> TuneVector:
     return replace(made, **fields)  # type: ignore[arg-type]
 
 
-def creator(vectors: InMemoryTuneVectors, *told: ProfileState | MeshError) -> CreateTuneVector:
-    return CreateTuneVector(vectors, Guard(vectors, Profiles(list(told))), StillClock())
-
-
-@pytest.mark.parametrize(
-    ("told", "expected"),
-    [
-        (ProfileState.ABSENT, NotFound),
-        (ProfileState.DELETING, FailedPrecondition),
-        (Unavailable("the profile service is away"), Unavailable),
-    ],
-)
-async def test_a_tune_vector_without_an_active_profile_is_taken_back(
-    told: ProfileState | MeshError, expected: type[MeshError]
-) -> None:
-    vectors = InMemoryTuneVectors()
-    with pytest.raises(expected):
-        await creator(vectors, told)(draft(), KEY)
-    assert await vectors.count(PROFILE) == 0
-    assert (await creator(vectors, ProfileState.ACTIVE)(draft(), KEY)).etag
-
-
-async def test_an_insert_of_unknown_outcome_is_taken_back() -> None:
-    vectors = Uncertain()
-    with pytest.raises(Unavailable):
-        await creator(vectors, ProfileState.ACTIVE)(draft(), KEY)
-    assert await vectors.count(PROFILE) == 0
-
-
-async def test_a_deadline_that_passes_after_the_insert_does_not_undo_it() -> None:
-    vectors = InMemoryTuneVectors()
-    set_deadline(-1)
-    with pytest.raises(DeadlineExceeded):
-        remaining(1)
-    created = await creator(vectors, ProfileState.ACTIVE)(draft(), None)
-    assert await vectors.get(PROFILE, created.id) == created
-
-
-async def test_a_caller_who_hangs_up_between_insert_and_check_leaves_no_orphan() -> None:
-    vectors = InMemoryTuneVectors()
-    profiles = Profiles([ProfileState.ABSENT])
-    profiles.open.clear()
-    create = CreateTuneVector(vectors, Guard(vectors, profiles), StillClock())
-    call = asyncio.create_task(create(draft(), None))
-    await profiles.asked.wait()
-    assert await vectors.count(PROFILE) == 1
-    call.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call
-    profiles.open.set()
-    async with asyncio.timeout(5):
-        while await vectors.count(PROFILE):
-            await asyncio.sleep(0)
-
-
-async def test_a_replay_that_was_answered_is_not_taken_back_by_the_first_call() -> None:
-    vectors = InMemoryTuneVectors()
-    slow = Profiles([Unavailable("the profile service is away")])
-    slow.open.clear()
-    first = asyncio.create_task(CreateTuneVector(vectors, Guard(vectors, slow), StillClock())(draft(), KEY))
-    await slow.asked.wait()
-    answer = await creator(vectors, ProfileState.ACTIVE)(draft(), KEY)
-    slow.open.set()
-    assert await first == answer
-    assert await vectors.get(PROFILE, answer.id) == answer
-
-
-async def test_a_replay_after_deletion_gets_the_first_answer() -> None:
-    vectors = InMemoryTuneVectors()
-    create = creator(vectors, ProfileState.ACTIVE)
-    first = await create(draft(), KEY)
-    await DeleteTuneVector(vectors)(PROFILE, first.id, "")
-    assert await create(draft(), KEY) == first
-    assert await vectors.count(PROFILE) == 0
+def creator(vectors: InMemoryTuneVectors) -> CreateTuneVector:
+    return CreateTuneVector(vectors, Guard(vectors, ActiveProfiles()), StillClock())
 
 
 async def test_endless_contention_is_aborted() -> None:
     vectors = Contended()
-    created = await creator(vectors, ProfileState.ACTIVE)(draft(), None)
+    created = await creator(vectors)(draft(), None)
     with pytest.raises(Aborted):
         await UpdateTuneVector(vectors, StillClock())(PROFILE, created.id, "", lambda stored: stored)
     with pytest.raises(Aborted):
@@ -192,7 +89,7 @@ async def test_endless_contention_is_aborted() -> None:
 
 async def tuned(recommender: Shelf, **fields: object) -> TuneVector:
     vectors = InMemoryTuneVectors()
-    created = await creator(vectors, ProfileState.ACTIVE)(draft(**fields), None)
+    created = await creator(vectors)(draft(**fields), None)
     return await TuneTuneVector(vectors, recommender, StillClock())(PROFILE, created.id, "", Environment(), 7)
 
 

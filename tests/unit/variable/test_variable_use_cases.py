@@ -8,16 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from variables_in_memory import InMemoryReadings, InMemoryVariables, Store
+from variables_in_memory import InMemoryReadings, InMemoryVariables
 
+from rhythmiq_mesh.children import Guard
 from rhythmiq_mesh.errors import (
     Aborted,
     EtagMismatch,
-    FailedPrecondition,
     InvalidArgument,
-    MeshError,
     NotFound,
-    Unavailable,
 )
 from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.parents import ProfileState
@@ -45,39 +43,30 @@ class StillClock:
         return self.time
 
 
-@dataclass
-class OneProfile:
-    """A profile in the state that the test says."""
-
-    now: ProfileState | MeshError = ProfileState.ACTIVE
-
+class ActiveProfiles:
     async def state(self, profile_id: str) -> ProfileState:
-        if isinstance(self.now, MeshError):
-            raise self.now
-        return self.now
+        return ProfileState.ACTIVE
 
 
 @dataclass
 class World:
     """The service without its network and its database."""
 
-    store: Store = field(default_factory=Store)
+    store: InMemoryVariables = field(default_factory=InMemoryVariables)
     clock: StillClock = field(default_factory=StillClock)
-    profile: OneProfile = field(default_factory=OneProfile)
 
     def __post_init__(self) -> None:
-        self.variables, self.readings = InMemoryVariables(self.store), InMemoryReadings(self.store)
-        self.update = UpdateVariable(self.variables, self.clock)
-        self.delete = DeleteVariable(self.variables)
+        self.readings = InMemoryReadings(self.store)
+        self.update = UpdateVariable(self.store, self.clock)
+        self.delete = DeleteVariable(self.store)
         self.record = RecordReadings(self.readings, self.clock)
         self.stream = RecordStream(self.readings, self.clock)
-        self.environment = GetEnvironment(self.variables, self.clock)
-        self.upkeep = Upkeep(self.variables, self.profile, self.clock, 1)
+        self.environment = GetEnvironment(self.store, self.clock)
+        self.upkeep = Upkeep(self.store, self.clock, 1)
 
-    async def opt_in(
-        self, kind: Kind = Kind.AMBIENT_NOISE, retention: timedelta = DEFAULT_RETENTION, key: RequestKey | None = None
-    ) -> Variable:
-        return await CreateVariable(self.variables, self.profile, self.clock)(PROFILE, kind, "v1", retention, key)
+    async def opt_in(self, kind: Kind = Kind.AMBIENT_NOISE, retention: timedelta = DEFAULT_RETENTION) -> Variable:
+        create = CreateVariable(self.store, Guard(self.store, ActiveProfiles()), self.clock)
+        return await create(PROFILE, kind, "v1", retention, None)
 
 
 def noise(value: float, ago: timedelta = timedelta(0), source: str = "phone") -> Draft:
@@ -95,58 +84,19 @@ async def one_by_one(drafts: Sequence[Draft | Exception]) -> AsyncIterator[Draft
         yield draft
 
 
-@pytest.mark.parametrize(
-    ("state", "error"),
-    [
-        (ProfileState.ABSENT, NotFound),
-        (ProfileState.DELETING, FailedPrecondition),
-        (Unavailable("away"), Unavailable),
-    ],
-)
-async def test_opt_in_without_an_active_profile_leaves_nothing(
-    state: ProfileState | MeshError, error: type[MeshError]
-) -> None:
-    world, key = World(), RequestKey("s", "1", b"a")
-    world.profile.now = state
-    with pytest.raises(error):
-        await world.opt_in(key=key)
-    assert (world.store.variables, world.store.erasures, world.store.records) == ({}, {}, {})
-    world.profile.now = ProfileState.ACTIVE
-    await world.opt_in(key=key)
-
-
-async def test_create_cut_short_is_looked_at_again_and_taken_back_only_without_a_profile() -> None:
+async def test_taken_back_variable_takes_its_readings_with_it() -> None:
     world = World()
     variable = await world.opt_in()
-    world.store.unconfirmed.add(variable.id)
     await world.record(PROFILE, [noise(1)])
-    world.profile.now = ProfileState.ABSENT
-    await world.upkeep.once()
-    assert world.store.variables, "a create of this moment is left to its call"
-    world.clock.time += timedelta(minutes=1)
-    world.profile.now = ProfileState.DELETING
-    await world.upkeep.once()
-    assert world.store.variables, "a deletion may still be refused"
-    world.profile.now = ProfileState.ABSENT
-    await world.upkeep.once()
-    assert (world.store.variables, world.store.readings, world.store.erasures) == ({}, {}, {})
-
-
-async def test_create_cut_short_below_an_active_profile_stands() -> None:
-    world = World()
-    variable = await world.opt_in()
-    world.store.unconfirmed.add(variable.id)
-    world.clock.time += timedelta(minutes=1)
-    await world.upkeep.once()
-    assert world.store.unconfirmed == set()
-    assert variable.id in world.store.variables
+    assert await world.store.take_back(PROFILE, [variable.id])
+    assert (world.store.stored, world.store.readings, world.store.erasures) == ({}, {}, {})
 
 
 async def test_delete_repeated_after_an_interruption_finishes_the_erasure() -> None:
     world = World()
     variable = await world.opt_in()
     await world.record(PROFILE, [noise(1)])
-    await world.variables.remove(variable, expected_etag=variable.etag)
+    await world.store.remove(variable, expected_etag=variable.etag)
     assert world.store.readings
     await world.delete(PROFILE, variable.id, "")
     assert not world.store.readings
@@ -158,7 +108,7 @@ async def test_upkeep_finishes_an_interrupted_erasure() -> None:
     world = World()
     variable = await world.opt_in()
     await world.record(PROFILE, [noise(1)])
-    await world.variables.remove(variable, expected_etag=variable.etag)
+    await world.store.remove(variable, expected_etag=variable.etag)
     await world.upkeep.once()
     assert (world.store.readings, world.store.erasures) == ({}, {})
 
@@ -176,7 +126,8 @@ class BusyVariables(InMemoryVariables):
 async def test_change_that_always_loses_the_race_is_aborted() -> None:
     world = World()
     variable = await world.opt_in()
-    busy = BusyVariables(world.store)
+    busy = BusyVariables()
+    busy.stored = world.store.stored
     with pytest.raises(Aborted):
         await UpdateVariable(busy, world.clock)(PROFILE, variable.id, "", lambda v: v)
     with pytest.raises(Aborted):
@@ -263,7 +214,7 @@ async def test_stream_stops_at_a_kind_without_opt_in() -> None:
 async def test_list_readings_of_an_unknown_variable_is_not_found() -> None:
     world = World()
     with pytest.raises(NotFound):
-        await ListReadings(world.variables, world.readings, world.clock)(PROFILE, "x", Span(), None, 10)
+        await ListReadings(world.store, world.readings, world.clock)(PROFILE, "x", Span(), None, 10)
 
 
 # One value for each time and source: what is sent again is the same reading.
