@@ -36,6 +36,7 @@ async def world(mongo_uri: str, mongo_database_name: str) -> AsyncIterator[World
         mongo_database=mongo_database_name,
         profile_address=addresses["profile"],
         recommender_address=addresses["recommender"],
+        upkeep_seconds=0.05,
         **common,
     )
     recommender = SmallRecommender()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
 import pytest
+from eventually import eventually
 from google.protobuf.duration_pb2 import Duration
 from harness import metadata
 from small_recommender import item
@@ -19,7 +20,10 @@ from rhythmiq.profile.v1 import internal_pb2
 from rhythmiq.recommender.v1 import recommender_pb2
 from rhythmiq.tunevector.v1 import tunevector_pb2
 from rhythmiq.type.v1 import audio_pb2
-from rhythmiq_tunevector.model import LIMIT
+from rhythmiq_mesh.mongo import connect, database
+from rhythmiq_tunevector.model import LIMIT, Kind, Mode
+from rhythmiq_tunevector.model import TuneVector as Stored
+from rhythmiq_tunevector.mongo import MongoTuneVectors
 
 Code = grpc.StatusCode
 
@@ -260,7 +264,7 @@ async def test_a_profile_with_tune_vectors_is_not_deleted_and_one_without_is(wor
 
 async def test_the_race_of_create_and_profile_delete_leaves_no_orphan(world: World) -> None:
     outcomes: set[str] = set()
-    for number in range(40):
+    for number in range(200):
         listener = await world.listener()
         creation = asyncio.create_task(listener.create())
         for _ in range(number * 5 % 60):
@@ -283,6 +287,28 @@ async def test_a_caller_who_hangs_up_leaves_no_orphan(world: World) -> None:
     async with asyncio.timeout(10):
         while await children_count(world, nobody):
             await asyncio.sleep(0.01)
+
+
+async def test_what_a_killed_process_left_disappears_without_a_profile_and_stays_below_an_active_one(
+    world: World, mongo_uri: str, mongo_database_name: str
+) -> None:
+    kept, orphaned = await world.listener(), Listener(world, f"user-{uuid.uuid4()}")
+    client = connect(mongo_uri, app="test")
+    repository = MongoTuneVectors(database(client, mongo_database_name))
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC)
+    for listener in (kept, orphaned):
+        profile_id = listener.profile.removeprefix("profiles/")
+        vector = Stored(
+            *(str(uuid.uuid4()), profile_id, "", Kind.PLAYLIST, Mode.AI_DRIVEN, 5, long_ago, long_ago, "etag")
+        )
+        await repository.create(vector, None)
+
+    async def settled() -> bool:
+        return not await repository.unconfirmed(long_ago + timedelta(seconds=1), 2)
+
+    await eventually(settled)
+    await client.close()
+    assert [await children_count(world, listener) for listener in (kept, orphaned)] == [1, 0]
 
 
 async def test_without_a_verified_token_nothing_is_answered(world: World) -> None:
