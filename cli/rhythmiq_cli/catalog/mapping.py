@@ -17,6 +17,7 @@ from typing import cast
 
 import yaml
 
+from rhythmiq_cli.catalog.files import names_in_words
 from rhythmiq_cli.catalog.targets import FEATURES, LISTS, is_keyed, is_target, targets_in_words
 from rhythmiq_cli.output import CommandError, ExitCode
 
@@ -170,7 +171,7 @@ def resolve(
     for target in ("external_id", "title"):
         if target not in mapping.columns:
             raise CommandError(
-                f"No column is mapped to {target}: add --map {target}=COLUMN with one of: {', '.join(columns)}.",
+                f"No column is mapped to {target}: add --map {target}=COLUMN with one of: {names_in_words(columns)}.",
                 ExitCode.USAGE,
             )
     return mapping

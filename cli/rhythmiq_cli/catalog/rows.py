@@ -7,20 +7,19 @@ and reading goes on with the next.
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import itertools
 import json
 import shutil
 import tempfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
+from rhythmiq_cli.catalog.files import Reading, TextFile, is_gzip, names_in_words
+from rhythmiq_cli.catalog.records import BadRow, Records
 from rhythmiq_cli.output import CommandError, ExitCode
 
 FORMATS = ("csv", "tsv", "jsonl", "parquet")
@@ -33,18 +32,9 @@ _SUFFIXES = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-# A field longer than this is an open quote that swallowed the lines after it, not a value.
-_LONGEST_FIELD = 131_072
 # JSON Lines has no header: its columns are the keys of the first so many rows.
 _SAMPLED_ROWS = 1_000
 _PARQUET_BATCH = 2_000
-
-
-@dataclass(frozen=True)
-class BadRow:
-    """Why a row cannot be read."""
-
-    rule: str
 
 
 Values = Sequence[Any]
@@ -102,65 +92,11 @@ def open_rows(path: Path, file_format: str | None = None) -> RowSource:
     try:
         if kind == "parquet":
             return ParquetRows(path, raw)
-        source = _DecompressedFile(path, raw)
+        source = TextFile(path, raw)
         return JsonRows(source) if kind == "jsonl" else DelimitedRows(source, "\t" if kind == "tsv" else None)
     except BaseException:
         raw.close()
         raise
-
-
-class _DecompressedFile:
-    """A text file, plain or gzip, with the position in what lies on the disk."""
-
-    def __init__(self, path: Path, raw: IO[bytes]) -> None:
-        self.path = path
-        self._raw = raw
-        self._size = max(1, path.stat().st_size)
-        stream: IO[bytes] = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if _is_gzip(raw) else raw
-        # Bytes that are not UTF-8 become lone surrogates, which no string field takes: such a row is reported, by line.
-        self.text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        with self.reading():
-            self._refuse_utf16()
-
-    def _refuse_utf16(self) -> None:
-        head = self._raw.peek(4)[:4] if isinstance(self._raw, io.BufferedReader) else b""
-        if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise CommandError(f"{self.path} is UTF-16: save it as UTF-8.", ExitCode.REFUSED)
-
-    @property
-    def progress(self) -> float:
-        return min(1.0, self._raw.tell() / self._size)
-
-    def reading(self) -> _Reading:
-        return _Reading(self.path)
-
-    def close(self) -> None:
-        self.text.close()
-        self._raw.close()
-
-
-class _Reading:
-    """Tells a damaged or unreadable file in one sentence."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, EOFError):
-            raise CommandError(
-                f"{self._path} ends in the middle: it was cut off; what came before the cut is kept.", ExitCode.REFUSED
-            ) from None
-        if isinstance(error, (OSError, zlib.error)):
-            raise CommandError(f"{self._path} is damaged: {error}.", ExitCode.REFUSED) from None
-
-
-def _is_gzip(raw: IO[bytes]) -> bool:
-    head = raw.read(2)
-    raw.seek(0)
-    return head == b"\x1f\x8b"
 
 
 class DelimitedRows:
@@ -168,19 +104,17 @@ class DelimitedRows:
 
     textual = True
 
-    def __init__(self, source: _DecompressedFile, delimiter: str | None) -> None:
+    def __init__(self, source: TextFile, delimiter: str | None) -> None:
         self._source = source
         with source.reading():
             # One physical line is enough to tell the delimiter; the header itself may go on if it has quoted newlines.
             first = source.text.readline()
             if delimiter is None:
                 delimiter = max(",;\t", key=first.count)
-            csv.field_size_limit(_LONGEST_FIELD)
-            self._reader = csv.reader(itertools.chain([first], source.text), delimiter=delimiter)
-            try:
-                header = next(self._reader, [])
-            except csv.Error as error:
-                raise CommandError(f"{source.path} has no readable header line: {error}.", ExitCode.REFUSED) from None
+            self._records = iter(Records(itertools.chain([first], source.text), delimiter))
+            line, header = next(self._records, (1, []))
+        if isinstance(header, BadRow):
+            raise CommandError(f"{source.path} has no readable header: line {line} {header.rule}.", ExitCode.REFUSED)
         self.columns: Sequence[str] = [name.strip() for name in header]
         if not any(self.columns):
             raise CommandError(f"{source.path} is empty: its first line must name the columns.", ExitCode.REFUSED)
@@ -195,28 +129,18 @@ class DelimitedRows:
         missing = [name for name in columns if name not in positions]
         if missing:
             raise CommandError(
-                f"{self._source.path} has no column {missing[0]!r}; its columns are: {', '.join(self.columns)}.",
+                f"{self._source.path} has no column {missing[0]!r}; its columns are: {names_in_words(self.columns)}.",
                 ExitCode.USAGE,
             )
         self._indices = [positions[name] for name in columns]
 
     def __iter__(self) -> Iterator[Row]:
-        reader, width = self._reader, len(self.columns)
-        indices = self._indices if self._indices is not None else list(range(width))
+        indices = self._indices if self._indices is not None else range(len(self.columns))
+        # With a single index, itemgetter would give a bare value.
+        pick = itemgetter(*indices) if len(indices) > 1 else lambda values: [values[index] for index in indices]
         with self._source.reading():
-            while True:
-                line = reader.line_num + 1
-                try:
-                    values = next(reader)
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    yield line, BadRow(f"cannot be read up to line {reader.line_num} ({error}): is a quote left open?")
-                    continue
-                if len(values) == width:
-                    yield line, [values[index] for index in indices]
-                elif values:
-                    yield line, BadRow(f"must have {width} values, as the header has; this row has {len(values)}")
+            for line, values in self._records:
+                yield line, values if isinstance(values, BadRow) else pick(values)
 
     def close(self) -> None:
         self._source.close()
@@ -227,7 +151,7 @@ class JsonRows:
 
     textual = False
 
-    def __init__(self, source: _DecompressedFile) -> None:
+    def __init__(self, source: TextFile) -> None:
         self._source = source
         self._lines = enumerate(source.text, start=1)
         with source.reading():
@@ -309,7 +233,7 @@ class ParquetRows:
         missing = [name for name in columns if name not in self.columns]
         if missing:
             raise CommandError(
-                f"{self._path} has no column {missing[0]!r}; its columns are: {', '.join(self.columns)}.",
+                f"{self._path} has no column {missing[0]!r}; its columns are: {names_in_words(self.columns)}.",
                 ExitCode.USAGE,
             )
         self._used = columns
@@ -331,11 +255,11 @@ class ParquetRows:
 
 def _seekable(path: Path, raw: IO[bytes]) -> IO[bytes]:
     """Parquet is read from its end: a compressed file is unpacked to the disk first, never into memory."""
-    if not _is_gzip(raw):
+    if not is_gzip(raw):
         return raw
     unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the source
     try:
-        with _Reading(path), raw, gzip.GzipFile(fileobj=raw) as stream:
+        with Reading(path), raw, gzip.GzipFile(fileobj=raw) as stream:
             shutil.copyfileobj(stream, unpacked)
     except CommandError:
         unpacked.close()

@@ -13,8 +13,9 @@ from typing import Protocol
 from rhythmiq.recommender.v1 import item_pb2
 from rhythmiq_cli.catalog.checkpoint import Checkpoint, Position
 from rhythmiq_cli.catalog.convert import Converter, RowRejected, Violation
+from rhythmiq_cli.catalog.records import BadRow
 from rhythmiq_cli.catalog.report import Journal, Rejection, Summary
-from rhythmiq_cli.catalog.rows import BadRow, Row
+from rhythmiq_cli.catalog.rows import Row
 from rhythmiq_cli.output import CommandError
 
 MAX_BATCH_ITEMS = 500
@@ -87,7 +88,7 @@ def _chunk(rows: Iterable[Row], converter: Converter) -> Chunk:
         chunk.rows += 1
         try:
             if isinstance(values, BadRow):
-                raise RowRejected("", [Violation("", values.rule)])
+                raise RowRejected("", [Violation(values.field, values.rule)])
             items.append(converter.item(values))
         except RowRejected as rejected:
             chunk.rejections.append(Rejection(line, rejected.external_id, rejected.violations))

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from rhythmiq_cli.catalog.rows import BadRow, open_rows
+from rhythmiq_cli.catalog.records import BadRow
+from rhythmiq_cli.catalog.rows import open_rows
 from rhythmiq_cli.output import CommandError, ExitCode
 
 
@@ -56,17 +57,6 @@ def test_row_of_another_width_is_a_bad_row_and_the_next_one_is_read(tmp_path: Pa
     assert rows[0][1] == BadRow("must have 2 values, as the header has; this row has 1")
     assert rows[1][1] == ["2", "Two"]
     assert isinstance(rows[2][1], BadRow)
-
-
-def test_quote_left_open_is_told_with_the_lines_that_it_swallowed(tmp_path: Path) -> None:
-    file = tmp_path / "a.csv"
-    lines = [f"{number},{'x' * 100}" for number in range(3, 3_000)]
-    file.write_text("\n".join(["id,title", '2,"open', *lines, ""]))
-    rows = read(file)
-    assert rows[0][0] == 2
-    assert isinstance(rows[0][1], BadRow)
-    assert "quote left open" in rows[0][1].rule
-    assert rows[-1][1] == ["2999", "x" * 100]
 
 
 def test_json_lines_give_nested_values_by_their_path_and_bad_lines_by_number(tmp_path: Path) -> None:
