@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from rhythmiq_mesh.errors import Unavailable
-from rhythmiq_recommender.item_messages import message_of
-from rhythmiq_recommender.model import Item
-from rhythmiq_recommender.ports import Changes, HistoryLost, ItemFeed
-from rhythmiq_recommender.snapshot import CatalogSnapshot
+from rhythmiq_recommender.ports import Changes, Entry, HistoryLost, ItemFeed
+from rhythmiq_recommender.snapshot import CatalogSnapshot, SnapshotBuilder
 
 log = logging.getLogger("rhythmiq.catalog")
 
-_CHUNK = 8_000
 _REST = 4.0
 """While changes keep coming, the time between rebuilds in times of the last one's duration."""
 _MANY = 1_000
@@ -49,19 +46,11 @@ class CatalogFollower:
         return self._snapshot
 
     async def load(self) -> None:
-        """Reads the whole catalogue, a chunk at a time so that memory stays bounded. Raises Unavailable."""
+        """Reads the whole catalogue. Raises Unavailable."""
         start = time.monotonic()
         # What changes during the load is read again afterwards: the position is taken first.
         position = await self._feed.position()
-        snapshot = CatalogSnapshot.empty()
-        chunk: list[Item] = []
-        async with aclosing(self._feed.everything()) as batches:
-            async for batch in batches:
-                chunk += batch
-                if len(chunk) >= _CHUNK:
-                    snapshot = await asyncio.to_thread(_changed, snapshot, chunk, ())
-                    chunk = []
-        self._snapshot = await asyncio.to_thread(_changed, snapshot, chunk, ())
+        self._snapshot = await _built(SnapshotBuilder(CatalogSnapshot.empty()), self._feed.everything())
         self._position = position
         self._pending.clear()
         log.info("catalog loaded", extra={"items": len(self._snapshot), "seconds": round(time.monotonic() - start, 2)})
@@ -92,7 +81,7 @@ class CatalogFollower:
         self._pending |= changes.item_ids
         start = time.monotonic()
         wait = self._rest if len(self._pending) < _MANY else max(self._rest, _LONGEST_WAIT)
-        if self._pending and (not changes.item_ids or start >= self._applied + wait):
+        if self._pending and (changes.quiet or start >= self._applied + wait):
             await self._apply(sorted(self._pending))
             self._pending.clear()
         if not self._pending:
@@ -102,13 +91,18 @@ class CatalogFollower:
             self._position = changes.position
 
     async def _apply(self, item_ids: Sequence[str]) -> None:
-        snapshot = self._snapshot
-        for start in range(0, len(item_ids), _CHUNK):
-            wanted = item_ids[start : start + _CHUNK]
-            present = await self._feed.present(wanted)
-            gone = set(wanted).difference(item.id for item in present)
-            snapshot = await asyncio.to_thread(_changed, snapshot, present, gone)
-        self._snapshot = snapshot
+        builder = SnapshotBuilder(self._snapshot)
+        # What exists is put in again.
+        await asyncio.to_thread(builder.remove, item_ids)
+        self._snapshot = await _built(builder, self._feed.present(item_ids))
+
+
+async def _built(builder: SnapshotBuilder, entries: AsyncGenerator[Sequence[Entry], None]) -> CatalogSnapshot:
+    """The builder's snapshot with these items, parsed a batch at a time so that memory stays bounded."""
+    async with aclosing(entries) as batches:
+        async for batch in batches:
+            await asyncio.to_thread(builder.put, [entry.message for entry in batch])
+    return await asyncio.to_thread(builder.build)
 
 
 def _heed_cancellation() -> None:
@@ -116,7 +110,3 @@ def _heed_cancellation() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
-
-
-def _changed(snapshot: CatalogSnapshot, items: Sequence[Item], gone: Iterable[str]) -> CatalogSnapshot:
-    return snapshot.with_changes([message_of(item).SerializeToString() for item in items], gone)

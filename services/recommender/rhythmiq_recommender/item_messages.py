@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 
 from rhythmiq.recommender.v1 import item_pb2
-from rhythmiq_recommender.model import Content, Draft, Item, Kind, ReleaseDate, item_id
+from rhythmiq_recommender.model import Content, Draft, Item, Kind, ReleaseDate, item_id, item_name
 
 KINDS = {number: Kind(name) for name, number in item_pb2.Item.Kind.items() if number != item_pb2.Item.KIND_UNSPECIFIED}
 _NUMBERS = {kind: number for number, kind in KINDS.items()}
@@ -20,8 +22,16 @@ def draft_of(message: item_pb2.Item) -> Draft:
     message.ClearField("name")
     message.ClearField("etag")
     message.DiscardUnknownFields()
-    digest = blake2b(message.SerializeToString(deterministic=True), digest_size=_DIGEST_BYTES).digest()
-    return Draft(item_id(message.external_id), content_of(message), digest)
+    content = content_of(message)
+    if not content.features:
+        message.ClearField("features")
+    serialized = message.SerializeToString(deterministic=True)
+    return Draft(item_id(message.external_id), content, digest_of(serialized), serialized)
+
+
+def digest_of(serialized: bytes) -> bytes:
+    """The digest of serialized content."""
+    return blake2b(serialized, digest_size=_DIGEST_BYTES).digest()
 
 
 def content_of(message: item_pb2.Item) -> Content:
@@ -45,6 +55,21 @@ def content_of(message: item_pb2.Item) -> Content:
         other_ids=dict(message.other_ids) if message.other_ids else {},
         links=dict(message.links) if message.links else {},
     )
+
+
+def whole_message(serialized: bytes, item_id: str, etag: str, create_time: datetime, update_time: datetime) -> bytes:
+    """The serialized `message_of` an item whose content is `serialized`, without reading that.
+
+    Serialized messages one after another are one message with the fields of both.
+    """
+    added = item_pb2.Item(name=item_name(item_id), uid=item_id, etag=etag)
+    return serialized + added.SerializeToString() + _times(create_time, update_time)
+
+
+@lru_cache(maxsize=256)
+def _times(create_time: datetime, update_time: datetime) -> bytes:
+    """Serialized; items stored together have the same."""
+    return item_pb2.Item(create_time=create_time, update_time=update_time).SerializeToString()  # type: ignore[arg-type]
 
 
 def message_of(item: Item) -> item_pb2.Item:

@@ -65,6 +65,8 @@ class Draft(NamedTuple):
     id: str
     content: Content
     digest: bytes
+    serialized: bytes
+    """The content as the API's message: what a replica reads back by the ten thousand."""
 
 
 @dataclass(frozen=True, slots=True)

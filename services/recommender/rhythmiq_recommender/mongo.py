@@ -18,13 +18,15 @@ from rhythmiq_recommender.postings import fold
 
 _ATTEMPTS = 10
 _DUPLICATE_KEY = 11000
+_FIELDS = {"message": 0, "digest": 0, "genre_keys": 0, "artist_keys": 0}
 _KINDS = {kind.value: kind for kind in Kind}
 
 
 class MongoItems:
     """ItemRepository on the collection `items`.
 
-    Beside the item a document holds `digest` (of its content) and what lists compare: `genre_keys` and `artist_keys`.
+    Beside the item a document holds its content once more as `message`, the digest of that, and what lists compare:
+    `genre_keys` and `artist_keys`. Documents are replaced as a whole, so that all of these stay in step.
     """
 
     def __init__(self, database: Database) -> None:
@@ -96,7 +98,7 @@ class MongoItems:
 
     async def get(self, item_id: str) -> Item | None:
         async with operation():
-            document = await self._items.find_one({"_id": item_id})
+            document = await self._items.find_one({"_id": item_id}, _FIELDS)
         return None if document is None else item_of(document)
 
     async def page(self, query: ItemQuery, *, after: str, limit: int) -> list[Item]:
@@ -108,7 +110,7 @@ class MongoItems:
         if query.artist:
             wanted["artist_keys"] = fold(query.artist)
         async with operation():
-            found = await self._items.find(wanted).sort("_id", 1).limit(limit).to_list()
+            found = await self._items.find(wanted, _FIELDS).sort("_id", 1).limit(limit).to_list()
         return [item_of(document) for document in found]
 
     async def delete(self, item_id: str, *, expected_etag: str) -> bool:
@@ -135,6 +137,7 @@ def _document(draft: Draft, create_time: datetime, update_time: datetime, etag: 
         "update_time": update_time,
         "etag": etag,
         "digest": Binary(draft.digest),
+        "message": Binary(draft.serialized),
     }
     if content.artists:
         document["artists"] = content.artists

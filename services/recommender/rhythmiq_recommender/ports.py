@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from rhythmiq_recommender.model import Draft, Item, ItemQuery
 
@@ -46,6 +46,15 @@ class Changes:
     item_ids: frozenset[str]
     position: object
     """Only the feed that gave it knows what it means."""
+    quiet: bool
+    """Nothing more has happened for a quarter of a second."""
+
+
+class Entry(NamedTuple):
+    """An item as a replica holds it: its id and the API's message, serialized."""
+
+    id: str
+    message: bytes
 
 
 class ItemFeed(Protocol):
@@ -55,17 +64,17 @@ class ItemFeed(Protocol):
         """The present place in the history. Raises Unavailable."""
         ...
 
-    def everything(self) -> AsyncGenerator[Sequence[Item], None]:
-        """All items, in batches. Raises Unavailable."""
+    def everything(self) -> AsyncGenerator[Sequence[Entry], None]:
+        """All items, in batches, in any order. Raises Unavailable."""
         ...
 
     def changes(self, since: object) -> AsyncGenerator[Changes, None]:
-        """What has changed since a position, as it happens; without an item when a quarter of a second was quiet.
+        """What has changed since a position, as it happens; also, without an item, when all was quiet.
 
         Raises Unavailable, HistoryLost.
         """
         ...
 
-    async def present(self, item_ids: Sequence[str]) -> Sequence[Item]:
-        """Those of the items that exist. Raises Unavailable."""
+    def present(self, item_ids: Sequence[str]) -> AsyncGenerator[Sequence[Entry], None]:
+        """Those of the items that exist, in batches, in any order. Raises Unavailable."""
         ...

@@ -51,15 +51,42 @@ class Postings:
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[int]]) -> Postings:
-        offsets = np.zeros(len(rows) + 1, np.int32)
-        np.cumsum([len(row) for row in rows], out=offsets[1:])
-        return cls(offsets, np.fromiter((value for row in rows for value in row), np.int32, int(offsets[-1])))
+        return cls.of_lengths([len(row) for row in rows], [value for row in rows for value in row])
+
+    @classmethod
+    def of_lengths(cls, lengths: Sequence[int] | IntArray, values: Sequence[int] | NDArray[np.int32]) -> Postings:
+        """Each row has the next so many of the values."""
+        offsets = np.zeros(len(lengths) + 1, np.int32)
+        np.cumsum(lengths, out=offsets[1:])
+        return cls(offsets, np.asarray(values, np.int32))
+
+    @classmethod
+    def interned(cls, vocabulary: Vocabulary, rows: Sequence[Sequence[str]]) -> Postings:
+        """Ids of each row's names, each once, in their order; names that are new are added to the vocabulary."""
+        flat = [name for names in rows for name in names]
+        ids = {name: vocabulary.intern(name) for name in dict.fromkeys(flat)}
+        return cls.of_lengths(list(map(len, rows)), [ids[name] for name in flat])._without_repeats()
+
+    def _without_repeats(self) -> Postings:
+        owners = self.owners()
+        _, first = np.unique(owners.astype(np.int64) << 32 | self.values, return_index=True)
+        if len(first) == len(self.values):
+            return self
+        first.sort()
+        return Postings.of_lengths(np.bincount(owners[first], minlength=len(self)), self.values[first])
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def __getitem__(self, row: int) -> NDArray[np.int32]:
         return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    def first(self, default: int) -> NDArray[np.int32]:
+        """By row: the first value, or the default."""
+        first = np.full(len(self), default, np.int32)
+        some = np.flatnonzero(np.diff(self.offsets))
+        first[some] = self.values[self.offsets[some]]
+        return first
 
     def owners(self) -> NDArray[np.int32]:
         """Beside each value, the row that has it."""
@@ -77,24 +104,20 @@ class Postings:
     def take(self, rows: IntArray) -> Postings:
         """Postings of only these rows, in this order."""
         owners, values = self.gather(rows)
-        offsets = np.zeros(len(rows) + 1, np.int32)
-        np.cumsum(np.bincount(owners, minlength=len(rows)), out=offsets[1:])
-        return Postings(offsets, values)
+        return Postings.of_lengths(np.bincount(owners, minlength=len(rows)), values)
 
-    def joined(self, other: Postings) -> Postings:
-        """The rows of this, then those of `other`."""
-        return Postings(
-            np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]]),
-            np.concatenate([self.values, other.values]),
+    def joined(self, *others: Postings) -> Postings:
+        """The rows of this, then those of the others."""
+        parts = (self, *others)
+        return Postings.of_lengths(
+            np.concatenate([np.diff(part.offsets) for part in parts]), np.concatenate([part.values for part in parts])
         )
 
     def inverted(self, size: int) -> Postings:
         """For each value below `size` the rows that have it, ascending."""
         owners = self.owners()
         order = np.argsort(self.values, kind="stable")
-        offsets = np.zeros(size + 1, np.int32)
-        np.cumsum(np.bincount(self.values, minlength=size), out=offsets[1:])
-        return Postings(offsets, owners[order])
+        return Postings.of_lengths(np.bincount(self.values, minlength=size), owners[order])
 
     def distinct(self) -> tuple[Postings, IntArray]:
         """The distinct sets of values, and by row the number of its set.

@@ -8,98 +8,38 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhythmiq.recommender.v1 import item_pb2
 from rhythmiq_recommender import features
-from rhythmiq_recommender.features import FloatArray, RawArray
-from rhythmiq_recommender.postings import IntArray, Postings, Vocabulary
+from rhythmiq_recommender.columns import (
+    NAME_PREFIX,
+    NO_YEAR,
+    UNKNOWN,
+    Columns,
+    Vocabularies,
+    ids_of,
+    merged,
+    read_columns,
+)
+from rhythmiq_recommender.features import FloatArray
+from rhythmiq_recommender.postings import IntArray
+
+__all__ = ["NAME_PREFIX", "NO_YEAR", "TEMPO_BUCKETS", "UNKNOWN", "BoolArray", "CatalogSnapshot", "SnapshotBuilder"]
 
 BoolArray = NDArray[np.bool_]
 
-NAME_PREFIX = "items/"
-UNKNOWN = -1
-"""In the columns `explicit` and `language`: not known."""
-NO_YEAR = 0
-"""In the column `year`: not known."""
 TEMPO_BUCKETS = 302
 """0 to 300 BPM, and one for a tempo that is not known."""
+_ODD = np.int64(0x1E3779B97F4A7C15)
+_BATCH = 2_000
 
 
 def id_of_name(name: str) -> bytes:
     """The 16 bytes of the id in `items/{item}`. Raises ValueError for anything else."""
     return uuid.UUID(name.removeprefix(NAME_PREFIX)).bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """What is known of each row, row by row; every field has one entry per row."""
-
-    ids: NDArray[np.bytes_]
-    """Item ids, 16 bytes each, ascending."""
-    kind: NDArray[np.int8]
-    explicit: NDArray[np.int8]
-    """1 explicit, 0 not, UNKNOWN."""
-    year: NDArray[np.int16]
-    """Year of release, or NO_YEAR."""
-    language: NDArray[np.int32]
-    """Id in the vocabulary of languages, or UNKNOWN."""
-    raw: RawArray
-    """Shape (rows, features.COUNT), in each feature's own unit; NaN where not known."""
-    genres: Postings
-    artists: Postings
-    instruments: Postings
-    items: list[bytes]
-    """Serialized rhythmiq.recommender.v1.Item."""
-
-    def take(self, rows: IntArray) -> Columns:
-        return Columns(**{name: _take(getattr(self, name), rows) for name in _COLUMN_NAMES})
-
-    def joined(self, other: Columns) -> Columns:
-        """The rows of both, in order of id. Ids must not occur twice."""
-        both = Columns(**{name: _joined(getattr(self, name), getattr(other, name)) for name in _COLUMN_NAMES})
-        return both.take(np.argsort(both.ids, kind="stable"))
-
-
-_COLUMN_NAMES = tuple(field.name for field in fields(Columns))
-
-
-def _take(column: Any, rows: IntArray) -> Any:
-    if isinstance(column, Postings):
-        return column.take(rows)
-    if isinstance(column, list):
-        return [column[row] for row in rows.tolist()]
-    return column[rows]
-
-
-def _joined(first: Any, second: Any) -> Any:
-    if isinstance(first, Postings):
-        return first.joined(second)
-    if isinstance(first, list):
-        return first + second
-    return np.concatenate([first, second])
-
-
-@dataclass(frozen=True, slots=True)
-class Vocabularies:
-    """Every name in the catalogue, interned."""
-
-    genres: Vocabulary
-    artists: Vocabulary
-    instruments: Vocabulary
-    languages: Vocabulary
-
-    @classmethod
-    def empty(cls) -> Vocabularies:
-        return cls(Vocabulary(), Vocabulary(), Vocabulary(), Vocabulary())
-
-    def copy(self) -> Vocabularies:
-        return Vocabularies(self.genres.copy(), self.artists.copy(), self.instruments.copy(), self.languages.copy())
 
 
 class CatalogSnapshot:
@@ -117,29 +57,31 @@ class CatalogSnapshot:
         self.by_genre = columns.genres.inverted(len(names.genres.names))
         self.by_instrument = columns.instruments.inverted(len(names.instruments.names))
         self.by_artist = columns.artists.inverted(len(names.artists.names))
+        self.first_artist = columns.artists.first(UNKNOWN)
+        """By row: the main artist's id, or UNKNOWN."""
+        self.song = _songs(columns, self.first_artist)
 
     @classmethod
     def build(cls, items: Iterable[bytes]) -> CatalogSnapshot:
         """Indexes serialized `rhythmiq.recommender.v1.Item` messages; of two with one id, the last counts."""
-        names = Vocabularies.empty()
-        return cls(_read(items, names), names)
+        return cls.empty().with_changes(items)
 
     @classmethod
     def empty(cls) -> CatalogSnapshot:
-        return cls.build(())
+        names = Vocabularies.empty()
+        return cls(read_columns((), names), names)
 
     def with_changes(self, upserts: Iterable[bytes], deleted_ids: Iterable[str] = ()) -> CatalogSnapshot:
         """A snapshot with serialized items added or replaced and others gone.
 
         `deleted_ids` are item ids (UUIDs, with or without `items/`); those that are not there are passed over.
         """
-        names = self.names.copy()
-        gone = [row for row in map(self.row_of_id, map(id_of_name, deleted_ids)) if row is not None]
-        added = _read(upserts, names)
-        keep = np.ones(len(self), np.bool_)
-        keep[gone] = False
-        keep[np.isin(self.columns.ids, added.ids)] = False
-        return CatalogSnapshot(self.columns.take(np.flatnonzero(keep)).joined(added), names)
+        builder = SnapshotBuilder(self)
+        builder.remove(deleted_ids)
+        items = list(upserts)
+        for start in range(0, len(items), _BATCH):
+            builder.put(items[start : start + _BATCH])
+        return builder.build()
 
     def __len__(self) -> int:
         return len(self.columns.items)
@@ -157,42 +99,38 @@ class CatalogSnapshot:
     def row_of_name(self, name: str) -> int | None:
         return self.row_of_id(id_of_name(name))
 
-    @cached_property
-    def first_artist(self) -> NDArray[np.int32]:
-        """By row: the main artist's id, or UNKNOWN."""
-        postings = self.columns.artists
-        first = np.full(len(self), UNKNOWN, np.int32)
-        some = np.flatnonzero(np.diff(postings.offsets))
-        first[some] = postings.values[postings.offsets[some]]
-        return first
+
+class SnapshotBuilder:
+    """Gathers changes to a snapshot, batch by batch, and makes the next one of them: indexes are built once only."""
+
+    def __init__(self, base: CatalogSnapshot) -> None:
+        self._base = base
+        self._names = base.names.copy()
+        self._keep = np.ones(len(base), np.bool_)
+        self._added: list[Columns] = []
+
+    def put(self, items: Sequence[bytes]) -> None:
+        """Adds or replaces serialized items; of two with one id, the last counts."""
+        self._added.append(read_columns(items, self._names))
+
+    def remove(self, item_ids: Iterable[str]) -> None:
+        """Leaves out items of the base; those that are not there are passed over."""
+        self._keep &= ~np.isin(self._base.columns.ids, ids_of(list(item_ids)))
+
+    def build(self) -> CatalogSnapshot:
+        kept = self._base.columns if self._keep.all() else self._base.columns.take(np.flatnonzero(self._keep))
+        return CatalogSnapshot(merged([kept, *self._added]), self._names)
 
 
-def _read(items: Iterable[bytes], names: Vocabularies) -> Columns:
-    """Parses items into columns in order of id, adding their names to those known."""
-    latest: dict[bytes, tuple[bytes, item_pb2.Item]] = {}
-    for serialized in items:
-        item = item_pb2.Item.FromString(serialized)
-        latest[id_of_name(item.name or item.uid)] = (serialized, item)
-    ids = sorted(latest)
-    parsed = [latest[item_id][1] for item_id in ids]
-    raw = np.array([features.read_features(item) for item in parsed], np.float64).reshape(len(ids), features.COUNT)
-    return Columns(
-        ids=np.array(ids, "S16"),
-        kind=np.array([item.kind for item in parsed], np.int8),
-        explicit=np.array([item.explicit if item.HasField("explicit") else UNKNOWN for item in parsed], np.int8),
-        year=np.array([item.release_date.year for item in parsed], np.int16),
-        language=np.array([names.languages.intern(i.language) if i.language else UNKNOWN for i in parsed], np.int32),
-        raw=raw,
-        genres=Postings.of([_interned(names.genres, item.genres) for item in parsed]),
-        artists=Postings.of([_interned(names.artists, item.artists) for item in parsed]),
-        instruments=Postings.of([_interned(names.instruments, item.instruments) for item in parsed]),
-        items=[latest[item_id][0] for item_id in ids],
-    )
+def _songs(columns: Columns, first_artist: NDArray[np.int32]) -> NDArray[np.int64]:
+    """By row: a number that items of one title and one main artist have in common.
 
-
-def _interned(vocabulary: Vocabulary, names: Sequence[str]) -> list[int]:
-    """Ids of the names, each once, in their order."""
-    return list(dict.fromkeys(map(vocabulary.intern, names)))
+    Without an artist each has one of its own: two tracks called "Intro" by nobody known are not the same.
+    """
+    songs: NDArray[np.int64] = columns.title ^ (first_artist * _ODD)
+    alone = first_artist == UNKNOWN
+    songs[alone] = np.flatnonzero(alone)
+    return songs
 
 
 def _means_by_kind(columns: Columns) -> FloatArray:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 import grpc
 import pytest
-from drafts import draft, track
+from drafts import draft, everything_known, track
 from eventually import eventually
 from harness import PAGE_TOKEN_KEY, metadata, serving, socket_address
 from mongod import Mongod
@@ -23,7 +23,7 @@ from rhythmiq_mesh.principal import ADMIN_SCOPE
 from rhythmiq_recommender.bootstrap import bootstrap
 from rhythmiq_recommender.config import RecommenderSettings
 from rhythmiq_recommender.follow import CatalogFollower
-from rhythmiq_recommender.item_messages import message_of
+from rhythmiq_recommender.item_messages import draft_of, message_of
 from rhythmiq_recommender.mongo import MongoItems
 from rhythmiq_recommender.mongo_feed import MongoItemFeed
 
@@ -82,11 +82,25 @@ async def test_created_updated_and_deleted_items_show_without_a_reload(store: Da
 
 async def test_a_snapshot_holds_items_exactly_as_the_api_tells_them(store: Database) -> None:
     async with following(store) as catalog:
-        await put(store, 1)
+        sent = draft_of(everything_known())
+        await MongoItems(store).upsert([sent], SystemClock().now())
         await eventually(lambda: len(catalog.snapshot) == 1)
-        stored = await MongoItems(store).get(draft(1).id)
+        stored = await MongoItems(store).get(sent.id)
         assert stored is not None
         assert catalog.snapshot.item(0) == message_of(stored)
+
+
+async def test_items_stored_without_their_message_or_with_another_one_load_the_same(store: Database) -> None:
+    without, wrong, right = (draft_of(everything_known(number)) for number in range(3))
+    await MongoItems(store).upsert([without, wrong, right], SystemClock().now())
+    await store["items"].update_one({"_id": without.id}, {"$unset": {"message": ""}})
+    await store["items"].update_one({"_id": wrong.id}, {"$set": {"message": draft(9).serialized}})
+    catalog = CatalogFollower(MongoItemFeed(store))
+    await catalog.load()
+    loaded = {catalog.snapshot.item(row).uid: catalog.snapshot.item(row) for row in range(len(catalog.snapshot))}
+    stored = [await MongoItems(store).get(item_id) for item_id in (without.id, wrong.id, right.id)]
+    assert loaded == {item.id: message_of(item) for item in stored if item is not None}
+    assert len(loaded) == 3
 
 
 async def test_a_dropped_collection_is_lost_history_and_what_comes_after_is_followed(store: Database) -> None:
@@ -105,7 +119,7 @@ async def test_feed_of_a_database_that_is_away_is_unavailable() -> None:
             feed.position(),
             anext(feed.everything()),
             anext(feed.changes({"_data": "00"})),
-            feed.present(["x"]),
+            anext(feed.present(["x"])),
             return_exceptions=True,
         )
         assert [type(answer) for answer in answers] == [Unavailable] * 4

@@ -11,8 +11,9 @@ from eventually import eventually
 from rhythmiq_mesh.clocks import SystemClock
 from rhythmiq_mesh.errors import Unavailable
 from rhythmiq_recommender.follow import CatalogFollower
+from rhythmiq_recommender.item_messages import message_of
 from rhythmiq_recommender.model import Item
-from rhythmiq_recommender.ports import Changes, HistoryLost
+from rhythmiq_recommender.ports import Changes, Entry, HistoryLost
 
 NOW = SystemClock().now()
 
@@ -40,11 +41,11 @@ class ScriptedFeed:
         self._answer()
         return len(self.history)
 
-    async def everything(self) -> AsyncGenerator[Sequence[Item], None]:
+    async def everything(self) -> AsyncGenerator[Sequence[Entry], None]:
         self._answer()
         self.loads += 1
         for item in list(self.items.values()):
-            yield [item]
+            yield [entry(item)]
 
     async def changes(self, since: object) -> AsyncGenerator[Changes, None]:
         self.attempts += 1
@@ -54,12 +55,14 @@ class ScriptedFeed:
             if since < self.forgotten:
                 raise HistoryLost
             ids, since = frozenset(self.history[since:]), len(self.history)
-            yield Changes(ids, since)
+            yield Changes(ids, since, quiet=not ids)
             await asyncio.sleep(0.001)
 
-    async def present(self, item_ids: Sequence[str]) -> Sequence[Item]:
+    async def present(self, item_ids: Sequence[str]) -> AsyncGenerator[Sequence[Entry], None]:
         self._answer()
-        return [self.items[item_id] for item_id in item_ids if item_id in self.items]
+        for item_id in item_ids:
+            if item_id in self.items:
+                yield [entry(self.items[item_id])]
 
     def _answer(self) -> None:
         if self.away:
@@ -69,6 +72,10 @@ class ScriptedFeed:
 def item(number: int, **fields: object) -> Item:
     sent = draft(number, **fields)
     return Item(sent.id, sent.content, NOW, NOW, "etag")
+
+
+def entry(item: Item) -> Entry:
+    return Entry(item.id, message_of(item).SerializeToString())
 
 
 @asynccontextmanager
@@ -123,7 +130,7 @@ async def test_a_change_while_loading_is_not_missed() -> None:
     catalog = CatalogFollower(feed)
     whole = feed.everything
 
-    async def everything() -> AsyncGenerator[Sequence[Item], None]:
+    async def everything() -> AsyncGenerator[Sequence[Entry], None]:
         async for batch in whole():
             yield batch
         feed.put(item(2))
