@@ -43,7 +43,8 @@ def item(
 
 
 class SmallRecommender(recommender_pb2_grpc.RecommenderServiceServicer, item_pb2_grpc.CatalogServiceServicer):
-    """Recommends in the order of the catalogue; for runners the most energetic first.
+    """Recommends in the order of the catalogue; for runners the most energetic first. What is nearest to a target for
+    energy comes before all of that.
 
     `requests` and `callers` are what was asked, and with which identity. Recommend waits until `open` is set.
     """
@@ -73,6 +74,9 @@ class SmallRecommender(recommender_pb2_grpc.RecommenderServiceServicer, item_pb2
         fitting = [each for each in self.items.values() if _fits(each, request)]
         if request.environment.activity == environment_pb2.Environment.RUNNING:
             fitting.sort(key=lambda each: -each.features.energy)
+        if "energy" in request.tuning.features and request.tuning.features["energy"].HasField("target"):
+            wanted = request.tuning.features["energy"].target
+            fitting.sort(key=lambda each: abs(each.features.energy - wanted) if each.features.HasField("energy") else 1)
         chosen = fitting[: request.count]
         degradations = list(self.degradations)
         if len(chosen) < request.count:

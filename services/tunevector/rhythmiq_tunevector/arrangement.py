@@ -1,81 +1,44 @@
-"""From pins and candidates to a list: length and energy curve. Pure."""
+"""From pins and candidates to a list along its energy curve. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import groupby
+from statistics import fmean
 
 from rhythmiq_tunevector.model import Candidate, Item, Pin, TunedItem
 
-SPARE = 20
-"""Candidates beyond the estimate that a list by duration looks through to fill its last gap."""
-_TYPICAL = timedelta(minutes=3)
-"""Playing time of a track, for the first estimate only."""
+LEVELS = 5
+"""Groups at most that the wanted energies of a list fall into; each is looked for by itself."""
+_SPREAD = 0.1
+"""Wanted energies nearer than that need no group of their own."""
+OFF_CURVE = 0.1
+"""Mean distance of a list's energies from its curve up to which it counts as following it."""
+_UNKNOWN = 0.5
+"""Distance from the curve that an item of unknown energy counts with."""
 
 
 @dataclass(frozen=True, slots=True)
-class ByCount:
-    """As many candidates as `count`, the best first."""
+class Level:
+    """An energy that `places` places of a list want, about; None when any will do."""
 
-    count: int
-
-    def wanted(self, found: Sequence[Candidate]) -> int:
-        """How many more candidates to look for; 0 when there are enough."""
-        return max(0, self.count - len(found))
-
-    def choose(self, found: Sequence[Candidate]) -> list[Candidate]:
-        """The candidates to take."""
-        return list(found[: self.count])
-
-    def short(self, found: Sequence[Candidate]) -> bool:
-        """Whether the list stays shorter than asked for, were there no other candidates."""
-        return len(found) < self.count
+    energy: float | None
+    places: int
 
 
-@dataclass(frozen=True, slots=True)
-class ByDuration:
-    """Candidates that play no longer than `budget` together, at most `limit`.
-
-    The best are taken first; one that does not fit is passed over for the next that does. That makes a list to which
-    none of the candidates looked at can be added. It is not the list with the most seconds of all (a knapsack), which
-    would trade better items for a few seconds. Candidates without a known duration are not used.
-    """
-
-    budget: timedelta
-    limit: int
-
-    def wanted(self, found: Sequence[Candidate]) -> int:
-        """How many more candidates to look for; 0 when there are enough."""
-        chosen = self.choose(found)
-        left = self.budget - playing_time(candidate.item for candidate in chosen)
-        passed_over = _timed(found) - len(chosen)
-        if left <= timedelta() or len(chosen) >= self.limit or passed_over >= SPARE:
-            return 0
-        return -(-left // _TYPICAL) + SPARE
-
-    def choose(self, found: Sequence[Candidate]) -> list[Candidate]:
-        """The candidates to take."""
-        chosen: list[Candidate] = []
-        left = self.budget
-        for candidate in found:
-            duration = candidate.item.duration
-            if duration is not None and duration <= left and len(chosen) < self.limit:
-                chosen.append(candidate)
-                left -= duration
-        return chosen
-
-    def short(self, found: Sequence[Candidate]) -> bool:
-        """Whether there is room left although every candidate was taken, were there no others."""
-        chosen = self.choose(found)
-        left = self.budget - playing_time(candidate.item for candidate in chosen)
-        return left > timedelta() and len(chosen) < self.limit and len(chosen) == _timed(found)
-
-
-def playing_time(items: Iterable[Item | TunedItem]) -> timedelta:
-    """The sum of the durations that are known."""
-    return sum((item.duration for item in items if item.duration is not None), timedelta())
+def levels(targets: Sequence[float]) -> list[Level]:
+    """The energies that the places of a list want, grouped by nearness: ascending, each group with its mean."""
+    if not targets:
+        return []
+    lowest, spread = min(targets), max(targets) - min(targets)
+    # Steps from the lowest to the highest, both included, so that groups of their own reach out to the ends.
+    steps = min(LEVELS - 1, math.ceil(spread / _SPREAD))
+    groups: dict[int, list[float]] = {}
+    for target in sorted(targets):
+        groups.setdefault(round((target - lowest) / spread * steps) if steps else 0, []).append(target)
+    return [Level(fmean(group), len(group)) for group in groups.values()]
 
 
 def energy_at(curve: Sequence[float], position: int, size: int) -> float:
@@ -104,10 +67,10 @@ def arrange(
             places[pin.position] = _pinned(item, pin.position)
         else:
             beyond.append((pin, item))
-    free = [position for position in range(1, size + 1) if position not in places]
-    for position, (_, item) in zip(free[len(chosen) :], beyond, strict=True):
+    free = free_places(pinned, len(chosen))
+    last = (position for position in range(1, size + 1) if position not in places and position not in free)
+    for position, (_, item) in zip(last, beyond, strict=True):
         places[position] = _pinned(item, position)
-    free = free[: len(chosen)]
     ordered = along_curve(chosen, [energy_at(curve, position, size) for position in free]) if curve else chosen
     for position, candidate in zip(free, ordered, strict=True):
         places[position] = _tuned(candidate, position)
@@ -136,8 +99,21 @@ def along_curve(candidates: Sequence[Candidate], targets: Sequence[float]) -> li
     return ordered
 
 
-def _timed(found: Sequence[Candidate]) -> int:
-    return sum(candidate.item.duration is not None for candidate in found)
+def free_places(pinned: Sequence[tuple[Pin, Item]], candidates: int) -> list[int]:
+    """The positions that so many candidates take in a list with these pins, ascending."""
+    taken = {pin.position for pin, _ in pinned}
+    return [position for position in range(1, len(pinned) + candidates + 1) if position not in taken][:candidates]
+
+
+def off_curve(items: Sequence[TunedItem], energies: Mapping[str, float | None], curve: Sequence[float]) -> float:
+    """The mean distance from the curve of those items, of a whole list, whose `energies` are given by name."""
+    distances = [
+        _UNKNOWN if energy is None else abs(energy - energy_at(curve, item.position, len(items)))
+        for item in items
+        if item.item in energies
+        for energy in (energies[item.item],)
+    ]
+    return fmean(distances) if distances else 0.0
 
 
 def _pinned(item: Item, position: int) -> TunedItem:

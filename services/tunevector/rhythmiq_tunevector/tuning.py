@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from rhythmiq_mesh.clocks import Clock
 from rhythmiq_mesh.errors import EtagMismatch
 from rhythmiq_mesh.etag import check_etag, new_etag
-from rhythmiq_tunevector.arrangement import ByCount, ByDuration, arrange, playing_time
+from rhythmiq_tunevector.arrangement import OFF_CURVE, Level, arrange, energy_at, free_places, levels, off_curve
+from rhythmiq_tunevector.length import ByCount, ByDuration, playing_time
 from rhythmiq_tunevector.model import (
     MAX_ITEMS,
     Candidate,
@@ -20,19 +21,24 @@ from rhythmiq_tunevector.model import (
     Item,
     Pin,
     PinNotFound,
+    TunedItem,
     TuneVector,
     TuningRecord,
 )
 from rhythmiq_tunevector.ports import Query, Recommendations, Recommender, TuneVectorRepository
+from rhythmiq_tunevector.search import Search, Strand
 from rhythmiq_tunevector.use_cases import GetTuneVector
 
-PER_CALL = 200
-"""Items that the recommender returns at most in one call."""
-MAX_EXCLUDED = 1_000
-"""Items that the recommender accepts as excluded."""
-NOT_ENOUGH_ITEMS = "NOT_ENOUGH_ITEMS"
+CURVE_WEIGHT = 3.0
+"""Weight of the energy that the curve wants at a place: surroundings and preferences choose among what is near it."""
+PINS_EXCEED_LENGTH = "PINS_EXCEED_LENGTH"
+PIN_MOVED = "PIN_MOVED"
+CURVE_NOT_REACHED = "CURVE_NOT_REACHED"
 _DURATION = "duration_ms"
+_ENERGY = "energy"
 _MILLISECOND = timedelta(milliseconds=1)
+Pinned = Sequence[tuple[Pin, Item]]
+Tuning = Mapping[str, FeatureTarget]
 
 
 @dataclass(frozen=True)
@@ -54,15 +60,20 @@ class TuneTuneVector:
         stored = await get(profile_id, tune_vector_id)
         check_etag(etag, stored.etag, stored.name)
         pinned = await self._pinned(stored)
-        search = await self._search(stored, _length(stored, pinned), environment, seed)
-        items = arrange(pinned, search.demand.choose(search.found), stored.energy_curve)
+        search = await self._search(stored, pinned, environment, seed)
+        chosen = search.chosen()
+        items = arrange(pinned, chosen, stored.energy_curve)
         now = self.clock.now()
         record = TuningRecord(
             tune_time=now,
             environment=tuple(search.first.environment),
             preferences=tuple(search.first.preferences),
             ranker=search.first.ranker,
-            degradations=search.degradations(),
+            degradations=(
+                *search.degradations(),
+                *_pin_degradations(stored, pinned, items),
+                *_curve_degradations(stored, chosen, items),
+            ),
             total_duration=playing_time(items),
         )
         tuned = replace(stored, items=items, last_tuning=record, update_time=now, etag=new_etag())
@@ -78,74 +89,42 @@ class TuneTuneVector:
             raise PinNotFound(vector.name, missing)
         return [(pin, item) for pin, item in pairs if item is not None]
 
-    async def _search(
-        self, vector: TuneVector, demand: ByCount | ByDuration, environment: Environment, seed: int | None
-    ) -> _Search:
-        """Asks until the demand is met or there are no more candidates."""
-        search = _Search(demand, [pin.item for pin in vector.pins])
+    async def _search(self, vector: TuneVector, pinned: Pinned, environment: Environment, seed: int | None) -> Search:
+        """Asks, for all levels of the energy curve at once, until the list is full or there are no more candidates."""
+        demand = _length(vector, pinned)
+        strands = [Strand(level) for level in _levels(vector, pinned, demand.places)]
+        search = Search(demand, strands, [pin.item for pin in vector.pins])
         tuning = _tuning(vector.tuning, demand)
-        while tuning is not None and (count := search.wanted()):
-            answer = await self.recommender.recommend(
+        while tuning is not None and (asked := search.wanted()):
+            answers = await self._ask(
                 Query(
                     profile_id=vector.profile_id,
                     kind=vector.kind,
                     mode=vector.mode,
                     count=count,
-                    tuning=tuning,
+                    tuning=_towards(tuning, strand.level.energy),
                     seeds=vector.seeds,
                     filter=vector.filter,
                     environment=environment,
                     seed=seed,
-                    exclude=search.excluded,
+                    exclude=tuple(search.excluded),
                 )
+                for strand, count in asked
             )
-            if not search.add(answer, asked=count):
-                break
+            search.add(asked, answers)
         return search
 
-
-@dataclass
-class _Search:
-    """What the calls of one tuning have brought so far."""
-
-    demand: ByCount | ByDuration
-    excluded: list[str]
-    found: list[Candidate] = field(default_factory=list)
-    answers: list[Recommendations] = field(default_factory=list)
-
-    @property
-    def first(self) -> Recommendations:
-        """The first answer: its environment and preferences stand for the tuning. Empty when no call was needed."""
-        return self.answers[0] if self.answers else Recommendations((), (), (), "", ())
-
-    def wanted(self) -> int:
-        """How many to ask for in the next call; 0 when there are enough, or no more may be excluded."""
-        return min(self.demand.wanted(self.found), PER_CALL, MAX_EXCLUDED - len(self.excluded))
-
-    def add(self, answer: Recommendations, *, asked: int) -> bool:
-        """Takes what is new in an answer; whether another call may bring more."""
-        self.answers.append(answer)
-        known = set(self.excluded)
-        fresh: list[Candidate] = []
-        for candidate in answer.candidates:
-            if candidate.item.name not in known:
-                known.add(candidate.item.name)
-                fresh.append(candidate)
-        self.found += fresh
-        self.excluded += [candidate.item.name for candidate in fresh]
-        return bool(fresh) and len(answer.candidates) >= asked
-
-    def degradations(self) -> tuple[Degradation, ...]:
-        """Each once. Whether items were lacking is decided here: one call may run dry although the list is full."""
-        told: Iterable[Degradation] = (one for answer in self.answers for one in answer.degradations)
-        unique = {(one.subject, one.reason): one for one in told if one.reason != NOT_ENOUGH_ITEMS}
-        if self.demand.short(self.found):
-            text = "the catalogue has no more items that fit the length, tuning and filter"
-            unique["catalog", NOT_ENOUGH_ITEMS] = Degradation("catalog", NOT_ENOUGH_ITEMS, text)
-        return tuple(unique.values())
+    async def _ask(self, queries: Iterable[Query]) -> list[Recommendations]:
+        """Everything at once; when one fails, the others are not waited for."""
+        calls = [asyncio.ensure_future(self.recommender.recommend(query)) for query in queries]
+        try:
+            return await asyncio.gather(*calls)
+        finally:
+            for call in calls:
+                call.cancel()
 
 
-def _length(vector: TuneVector, pinned: Sequence[tuple[Pin, Item]]) -> ByCount | ByDuration:
+def _length(vector: TuneVector, pinned: Pinned) -> ByCount | ByDuration:
     """What is left for candidates once the pins, which are always in, have taken their part."""
     if isinstance(vector.length, int):
         return ByCount(max(0, vector.length - len(pinned)))
@@ -153,7 +132,30 @@ def _length(vector: TuneVector, pinned: Sequence[tuple[Pin, Item]]) -> ByCount |
     return ByDuration(max(timedelta(), vector.length - taken), MAX_ITEMS - len(pinned))
 
 
-def _tuning(tuning: Mapping[str, FeatureTarget], demand: ByCount | ByDuration) -> Mapping[str, FeatureTarget] | None:
+def _levels(vector: TuneVector, pinned: Pinned, places: int) -> list[Level]:
+    """The energies to look for, for about so many places besides the pins. Hard bounds on energy bound them too."""
+    if not vector.energy_curve:
+        return [Level(None, places)]
+    size = len(pinned) + places
+    wanted = (energy_at(vector.energy_curve, position, size) for position in free_places(pinned, places))
+    own = vector.tuning.get(_ENERGY, FeatureTarget())
+    return levels([_within(own, energy) for energy in wanted])
+
+
+def _within(bounds: FeatureTarget, energy: float) -> float:
+    """The energy nearest to it that the bounds admit."""
+    return min(max(energy, bounds.min or 0.0), 1.0 if bounds.max is None else bounds.max)
+
+
+def _towards(tuning: Tuning, energy: float | None) -> Tuning:
+    """The same tuning with this energy for a target, in place of the listener's own, within the listener's bounds."""
+    if energy is None:
+        return tuning
+    own = tuning.get(_ENERGY, FeatureTarget())
+    return {**tuning, _ENERGY: replace(own, target=_within(own, energy), weight=CURVE_WEIGHT)}
+
+
+def _tuning(tuning: Tuning, demand: ByCount | ByDuration) -> Tuning | None:
     """The tuning to ask with; None when no item can fit.
 
     For a list by duration, items longer than all the time there is cannot be used: not asking for them leaves the
@@ -171,3 +173,31 @@ def _tuning(tuning: Mapping[str, FeatureTarget], demand: ByCount | ByDuration) -
         target=None if own.target is None else min(own.target, longest),
     )
     return {**tuning, _DURATION: bounded}
+
+
+def _pin_degradations(vector: TuneVector, pinned: Pinned, items: Sequence[TunedItem]) -> Iterator[Degradation]:
+    played = playing_time(item for _, item in pinned)
+    if isinstance(vector.length, timedelta) and played > vector.length:
+        text = f"the pins alone play {_clock(played)}, longer than the length, {_clock(vector.length)}"
+        yield Degradation("pins", PINS_EXCEED_LENGTH, f"{text}: the list has only them")
+    places = {item.item: item.position for item in items if item.pinned}
+    moved = sorted((pin.position, places[pin.item]) for pin, _ in pinned if pin.position != places[pin.item])
+    if moved:
+        told = ", ".join(f"{wanted} is at {place}" for wanted, place in moved)
+        text = f"the list ends before the place of some pins, so they come last: the pin for position {told}"
+        yield Degradation("pins", PIN_MOVED, text)
+
+
+def _curve_degradations(
+    vector: TuneVector, chosen: Sequence[Candidate], items: Sequence[TunedItem]
+) -> Iterator[Degradation]:
+    energies = {candidate.item.name: candidate.item.energy for candidate in chosen}
+    if vector.energy_curve and (off := off_curve(items, energies, vector.energy_curve)) > OFF_CURVE:
+        text = f"the energies are {off:.2f} off the curve on average: too few items near it fit the tuning and filter"
+        yield Degradation("energy_curve", CURVE_NOT_REACHED, text)
+
+
+def _clock(time: timedelta) -> str:
+    """Minutes and seconds, 12:40."""
+    minutes, seconds = divmod(round(time.total_seconds()), 60)
+    return f"{minutes}:{seconds:02} min"

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import grpc
 import pytest
+from eventually import eventually
 from google.protobuf.duration_pb2 import Duration
 from small_recommender import Item, item
 from tunevector_world import Length, TuneVector, World, energies, numbers, pin, refused
@@ -16,6 +17,7 @@ from rhythmiq.type.v1 import audio_pb2, environment_pb2
 
 Code = grpc.StatusCode
 RUNNING = environment_pb2.Environment(activity=environment_pb2.Environment.RUNNING, ambient_noise_dba=78)
+EVERY_ENERGY = [number / 100 for number in range(100)]
 
 
 def lasting(**parts: float) -> Length:
@@ -164,17 +166,21 @@ async def test_a_catalogue_that_is_too_small_gives_what_it_has_and_says_so(world
     listener = await world.listener()
     tuned = await listener.tune((await listener.create(length=Length(count=500), pins=[pin(3, 400)])).name)
     assert numbers(tuned) == [1, 2, 4, 5, 6, 7, 8, 3]
-    assert lacks(tuned) == [("preferences", "SERVICE_UNAVAILABLE"), ("catalog", "NOT_ENOUGH_ITEMS")]
+    assert lacks(tuned) == [
+        ("preferences", "SERVICE_UNAVAILABLE"),
+        ("catalog", "NOT_ENOUGH_ITEMS"),
+        ("pins", "PIN_MOVED"),
+    ]
 
 
-async def test_a_list_by_duration_is_the_longest_that_does_not_exceed_it(world: World) -> None:
+async def test_a_list_by_duration_comes_as_near_to_it_as_the_candidates_allow(world: World) -> None:
     lengths = [200_000, 0, 250_000, 3_700_000, 190_000, 100_000, 40_000]
     world.recommender.stock(item(number, milliseconds=each) for number, each in enumerate(lengths, 1))
     listener = await world.listener()
     created = await listener.create(length=lasting(minutes=10))
     assert created.length == lasting(minutes=10)
     tuned = await listener.tune(created.name)
-    # 200 + 250 + 100 + 40 s: the endless and the unknown cannot be used, and 190 s no longer fit.
+    # The best and the third would leave 150 s, for which there is nothing but 140; the endless and the unknown are out.
     assert numbers(tuned) == [1, 3, 6, 7]
     assert tuned.last_tuning.total_duration.seconds == 590
     assert not tuned.last_tuning.degradations
@@ -191,13 +197,42 @@ async def test_a_day_of_short_items_stops_at_500(world: World) -> None:
     assert not tuned.last_tuning.degradations
 
 
-async def test_a_pin_longer_than_the_list_is_in_all_the_same(world: World) -> None:
-    world.recommender.stock([item(1, milliseconds=7_200_000), item(2)])
+async def test_an_exact_fit_is_found_where_taking_the_best_first_would_miss_it(world: World) -> None:
+    lengths = [200_000, 220_000, 210_000, 190_000, 170_000, 230_000]
+    world.recommender.stock(item(number, milliseconds=each) for number, each in enumerate(lengths, 1))
     listener = await world.listener()
-    tuned = await listener.tune((await listener.create(length=lasting(minutes=30), pins=[pin(1, 3)])).name)
-    assert numbers(tuned) == [1]
-    assert tuned.items[0].position == 1
+    tuned = await listener.tune((await listener.create(length=lasting(minutes=10))).name)
+    # 200 + 220 leave 180 s, for which there is only 170; 200 + 210 + 190 s are all of it.
+    assert numbers(tuned) == [1, 3, 4]
+    assert tuned.last_tuning.total_duration.seconds == 600
+
+
+async def test_pins_longer_than_the_list_are_in_all_the_same_and_the_list_says_so(world: World) -> None:
+    world.recommender.stock([item(1, milliseconds=500_000), item(2, milliseconds=260_000), item(3)])
+    listener = await world.listener()
+    created = await listener.create(length=lasting(minutes=1), pins=[pin(1, 1), pin(2, 2)])
+    tuned = await listener.tune(created.name)
+    assert numbers(tuned) == [1, 2]
+    assert lacks(tuned) == [("pins", "PINS_EXCEED_LENGTH")]
+    (told,) = tuned.last_tuning.degradations
+    assert "12:40 min" in told.text
+    assert "1:00 min" in told.text
     assert not world.recommender.requests
+    # As long as the list is not longer than the list.
+    world.recommender.stock([item(1, milliseconds=60_000), item(3)])
+    tuned = await listener.tune((await listener.create(length=lasting(minutes=1), pins=[pin(1, 1)])).name)
+    assert not tuned.last_tuning.degradations
+
+
+async def test_a_pin_beyond_the_end_comes_last_and_the_list_says_so(world: World) -> None:
+    world.stock(30)
+    listener = await world.listener()
+    created = await listener.create(length=lasting(minutes=12), pins=[pin(9, 1), pin(7, 40), pin(8, 20)])
+    tuned = await listener.tune(created.name)
+    # Four of three minutes.
+    assert numbers(tuned) == [9, 1, 8, 7]
+    assert lacks(tuned) == [("pins", "PIN_MOVED")]
+    assert "position 20 is at 3, 40 is at 4" in tuned.last_tuning.degradations[0].text
 
 
 async def test_a_duration_that_the_catalogue_cannot_fill_is_said(world: World) -> None:
@@ -222,18 +257,92 @@ async def test_a_duration_target_beyond_the_list_still_makes_a_valid_question(wo
 
 
 async def test_energy_follows_the_curve_between_the_pins(world: World) -> None:
-    world.stock(energies=[0.9, 0.1, 0.5, 0.7, 0.3, 0.4, 0.0, 1.0])
+    world.stock(energies=EVERY_ENERGY)
     listener = await world.listener()
-    rising = await listener.tune((await listener.create(length=Length(count=6), energy_curve=[0, 1])).name)
-    assert energies(world, rising.items) == [0.1, 0.3, 0.4, 0.5, 0.7, 0.9]
-    arch = await listener.create(length=Length(count=5), energy_curve=[0, 1, 0], pins=[pin(7, 3)])
-    tuned = await listener.tune(arch.name)
-    # The four best, around a calm pin at the summit.
-    assert sorted(numbers(tuned)) == [1, 2, 3, 4, 7]
-    assert numbers(tuned)[2] == 7
-    before, after = energies(world, tuned.items)[:2], energies(world, tuned.items)[3:]
-    assert before == sorted(before)
-    assert after == sorted(after, reverse=True)
+    for surroundings in (environment_pb2.Environment(), RUNNING):
+        created = await listener.create(length=Length(count=9), energy_curve=[0.1, 0.9, 0.1], pins=[pin(8, 5)])
+        tuned = await listener.tune(created.name, environment=surroundings)
+        found = energies(world, tuned.items)
+        assert found.pop(4) == 0.07  # the pin stays at the summit, calm as it is
+        assert found == pytest.approx([0.1, 0.3, 0.5, 0.7, 0.7, 0.5, 0.3, 0.1], abs=0.03)
+        assert len(set(numbers(tuned))) == 9
+        assert not tuned.last_tuning.degradations
+
+
+async def test_a_curve_asks_for_each_level_at_once_and_for_all_else_alike(world: World) -> None:
+    world.stock(energies=EVERY_ENERGY)
+    listener = await world.listener()
+    asked = tuning(energy={"target": 0.5, "weight": 1}, valence={"target": 0.7})
+    created = await listener.create(
+        tuning=asked,
+        seeds=audio_pb2.Seeds(genres=["jazz"]),
+        energy_curve=[0, 1],
+        pins=[pin(50, 3)],
+    )
+    world.recommender.open.clear()
+    call = asyncio.create_task(listener.tune(created.name, environment=RUNNING, seed=7))
+    await eventually(lambda: len(world.recommender.requests) == 4)  # none of them is answered before all are there
+    world.recommender.open.set()
+    tuned = await call
+    requests = sorted(world.recommender.requests, key=lambda each: each.tuning.features["energy"].target)
+    assert [each.tuning.features["energy"].target for each in requests] == pytest.approx([0, 0.25, 0.75, 1])
+    for request in requests:
+        request.tuning.features["energy"].target = 0
+        assert request == requests[0]
+    assert requests[0].tuning.features["valence"] == asked.features["valence"]
+    assert (requests[0].seed, list(requests[0].exclude_items)) == (7, [item(50).name])
+    assert tuned.tuning == created.tuning
+
+
+async def test_hard_bounds_of_the_listener_hold_against_the_curve(world: World) -> None:
+    world.stock(energies=EVERY_ENERGY)
+    listener = await world.listener()
+    bounds = tuning(energy={"min": 0.4, "max": 0.6, "target": 0.45})
+    created = await listener.create(length=Length(count=9), tuning=bounds, energy_curve=[0, 1, 0])
+    tuned = await listener.tune(created.name)
+    found = energies(world, tuned.items)
+    assert 0.4 <= min(found) < 0.45 < 0.55 < max(found) <= 0.6
+    assert found[:5] == sorted(found[:5])
+    assert lacks(tuned) == [("energy_curve", "CURVE_NOT_REACHED")]
+
+
+async def test_a_curve_over_a_playing_time_fills_it_too(world: World) -> None:
+    lengths = [170_000 + 1_000 * (37 * number % 90) for number in range(100)]
+    world.recommender.stock(
+        item(number + 1, energy=number / 100, milliseconds=each) for number, each in enumerate(lengths)
+    )
+    listener = await world.listener()
+    created = await listener.create(length=lasting(minutes=40), energy_curve=[0.9, 0.1])
+    tuned = await listener.tune(created.name)
+    found = energies(world, tuned.items)
+    assert found == sorted(found, reverse=True)
+    assert found[0] > 0.8
+    assert found[-1] < 0.2
+    assert tuned.last_tuning.total_duration.seconds == 2400
+    assert not tuned.last_tuning.degradations
+
+
+@pytest.mark.parametrize("energies_there", [[0.3] * 30, None])
+async def test_a_curve_that_the_catalogue_cannot_follow_is_said(
+    world: World, energies_there: list[float] | None
+) -> None:
+    if energies_there is None:
+        world.recommender.stock(item(number, energy=None) for number in range(1, 31))
+    else:
+        world.stock(energies=energies_there)
+    listener = await world.listener()
+    tuned = await listener.tune((await listener.create(energy_curve=[0.1, 0.9, 0.1])).name)
+    assert len(set(numbers(tuned))) == 5
+    assert lacks(tuned) == [("energy_curve", "CURVE_NOT_REACHED")]
+
+
+async def test_levels_that_share_their_items_still_fill_the_list_without_repeating_any(world: World) -> None:
+    world.stock(energies=[0.5] * 12)
+    listener = await world.listener()
+    created = await listener.create(length=Length(count=12), energy_curve=[0.45, 0.55])
+    tuned = await listener.tune(created.name)
+    assert sorted(numbers(tuned)) == list(range(1, 13))
+    assert not tuned.last_tuning.degradations
 
 
 async def test_a_stale_etag_is_aborted_and_nothing_is_asked(world: World) -> None:

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rhythmiq_tunevector.arrangement import SPARE, ByCount, ByDuration, along_curve, arrange, energy_at, playing_time
+from rhythmiq_tunevector.arrangement import (
+    LEVELS,
+    Level,
+    along_curve,
+    arrange,
+    energy_at,
+    free_places,
+    levels,
+    off_curve,
+)
 from rhythmiq_tunevector.model import Candidate, Item, Pin, TunedItem
 
 # How long an example takes says something about the machine only.
@@ -140,50 +149,41 @@ def test_the_curve_is_linear_between_its_values() -> None:
     assert energy_at([0.3, 0.9], 1, 1) == 0.3
 
 
-@unhurried
-@given(candidates(), st.integers(0, 40))
-def test_a_list_by_count_takes_the_best_and_says_whether_some_are_lacking(found: list[Candidate], count: int) -> None:
-    demand = ByCount(count)
-    assert demand.choose(found) == found[:count]
-    assert demand.short(found) == (len(found) < count)
-    assert demand.wanted(found) == max(0, count - len(found))
+@given(st.lists(st.floats(0, 1), max_size=60))
+def test_wanted_energies_fall_into_few_levels_that_reach_out_to_both_ends(targets: list[float]) -> None:
+    found = levels(targets)
+    assert len(found) <= LEVELS
+    assert sum(level.places for level in found) == len(targets)
+    wanted = [level.energy for level in found if level.energy is not None]
+    assert wanted == sorted(wanted)
+    step = (max(targets) - min(targets)) / (LEVELS - 1) if targets else 0
+    for target in targets:
+        assert min(abs(target - energy) for energy in wanted) <= max(step, 0.1) + 1e-9
+    if targets:
+        assert wanted[0] <= min(targets) + max(step, 0.1) / 2 + 1e-9
+        assert wanted[-1] >= max(targets) - max(step, 0.1) / 2 - 1e-9
+
+
+def test_places_that_want_one_energy_are_one_level() -> None:
+    assert levels([0.4] * 7) == [Level(0.4, 7)]
+    assert levels([]) == []
+    assert [level.energy for level in levels([0.1, 0.9, 0.1])] == pytest.approx([0.1, 0.9])
 
 
 @unhurried
-@given(candidates(max_size=60), st.integers(0, 3600), st.integers(0, 50))
-def test_a_list_by_duration_never_exceeds_it_and_no_candidate_could_be_added(
-    found: list[Candidate], seconds: int, limit: int
+@given(pins(), candidates())
+def test_the_free_places_are_those_that_candidates_take(
+    pinned: list[tuple[Pin, Item]], chosen: list[Candidate]
 ) -> None:
-    budget = timedelta(seconds=seconds)
-    demand = ByDuration(budget, limit)
-    chosen = demand.choose(found)
-    played = playing_time(one.item for one in chosen)
-    assert played <= budget
-    assert len(chosen) <= limit
-    assert all(one.item.duration is not None for one in chosen)
-    left_out = [one for one in found if one not in chosen and one.item.duration is not None]
-    if len(chosen) < limit:
-        assert all(played + (one.item.duration or timedelta()) > budget for one in left_out)
-    assert demand.short(found) == (not left_out and len(chosen) < limit and played < budget)
+    items = arrange(pinned, chosen, [])
+    assert free_places(pinned, len(chosen)) == [item.position for item in items if not item.pinned]
 
 
-@unhurried
-@given(candidates(max_size=60), st.integers(0, 3600))
-def test_a_list_by_duration_prefers_the_better_of_two_that_fit(found: list[Candidate], seconds: int) -> None:
-    timed = [one for one in found if one.item.duration is not None]
-    chosen = ByDuration(timedelta(seconds=seconds), 500).choose(found)
-    if timed and timed[0].item.duration is not None and timed[0].item.duration <= timedelta(seconds=seconds):
-        assert chosen[0] == timed[0]
-
-
-def test_a_list_by_duration_looks_a_little_further_to_fill_its_last_gap_and_then_stops() -> None:
-    demand = ByDuration(timedelta(minutes=10), 500)
-    assert demand.wanted([]) == 4 + SPARE
-    long = [candidate(number, duration=timedelta(minutes=6)) for number in range(SPARE)]
-    assert demand.wanted(long) > 0
-    long.append(candidate(SPARE, duration=timedelta(minutes=6)))
-    assert demand.wanted(long) == 0
-    assert not demand.short(long)
-    exact = [candidate(number, duration=timedelta(minutes=5)) for number in range(2)]
-    assert demand.wanted(exact) == 0
-    assert demand.wanted([candidate(0)]) > 0
+def test_the_distance_from_the_curve_leaves_pins_out_and_counts_an_unknown_energy_as_far_off() -> None:
+    chosen = [candidate(1, 0.1), candidate(2, 0.7), candidate(3, None)]
+    pinned = [(Pin("items/pin2", 2), Item("items/pin2", "Pinned", energy=0.0))]
+    items = arrange(pinned, chosen, [0, 0.9])
+    energies_of = {one.item.name: one.item.energy for one in chosen}
+    # Wanted at 1, 3 and 4: 0, 0.6 and 0.9. There: 0.1, 0.7 and not known, which counts as 0.5 off.
+    assert off_curve(items, energies_of, [0, 0.9]) == pytest.approx((0.1 + 0.1 + 0.5) / 3)
+    assert off_curve(arrange(pinned, [], [0, 1]), {}, [0, 1]) == 0

@@ -16,7 +16,8 @@ from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.parents import ProfileState
 from rhythmiq_tunevector.model import Candidate, Environment, Item, Kind, Mode, Pin, PinNotFound, TuneVector
 from rhythmiq_tunevector.ports import Query, Recommendations
-from rhythmiq_tunevector.tuning import MAX_EXCLUDED, TuneTuneVector
+from rhythmiq_tunevector.search import MAX_EXCLUDED
+from rhythmiq_tunevector.tuning import TuneTuneVector
 from rhythmiq_tunevector.use_cases import CreateTuneVector, DeleteTuneVector, GetTuneVector, UpdateTuneVector
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -99,11 +99,18 @@ class TuneVector(_message.Message):
     def length(self) -> Global___Length: ...
     @_builtins.property
     def energy_curve(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Energy wanted over the list, 0 to 1, at equal distances from first to last item; none or 2 to 50 values."""
+        """Energy wanted over the list, 0 to 1, at equal distances from first to last item and linear between; none or 2 to 50
+        values.
+
+        Items are looked for near the energy that their place wants, in at most five steps, with a weight of 3: surroundings,
+        preferences and the rest of the tuning choose among those. It takes the place of tuning's target for energy; min and
+        max there stay hard. A list whose energies are more than 0.1 off the curve on average, pins apart (an item whose
+        energy is not known counts as 0.5 off), says so in last_tuning.degradations: `energy_curve`, CURVE_NOT_REACHED.
+        """
 
     @_builtins.property
     def pins(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pin]:
-        """Items that stay at their place in every tuning."""
+        """Items that are in every list, at their place."""
 
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___TunedItem]: ...
@@ -153,7 +160,13 @@ class Length(_message.Message):
     """Number of items, 1 to 500."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
-        """Playing time, 1 minute to 24 hours. The list is the longest that does not exceed it; at most 500 items."""
+        """Playing time, 1 minute to 24 hours; at most 500 items. Only pins can exceed it.
+
+        The best items are taken until there is room for two to four more of mean length. The last ones, at most 8, are
+        those of the best 60 remaining that together come nearest to the time, each rounded up to a second; of choices
+        equally near, the one with the better-ranked items. Nothing that was looked at still fits. Items without a known
+        duration are not used.
+        """
 
     def __init__(
         self,
@@ -173,6 +186,10 @@ Global___Length: _TypeAlias = Length  # noqa: Y015
 
 @_typing.final
 class Pin(_message.Message):
+    """An item that is in every list, whatever the length. When the pins alone play longer than length.duration, the list has
+    only them and says so in last_tuning.degradations: `pins`, PINS_EXCEED_LENGTH.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEM_FIELD_NUMBER: _builtins.int
@@ -180,7 +197,9 @@ class Pin(_message.Message):
     item: _builtins.str
     """`items/{item}`"""
     position: _builtins.int
-    """1 for the first."""
+    """1 for the first. In a list that ends before, the pin comes last, after all items that are not pinned and in the order
+    of the pins' positions, which is said in last_tuning.degradations: `pins`, PIN_MOVED.
+    """
     def __init__(
         self,
         *,
