@@ -1,8 +1,9 @@
-"""From ranked candidates to a list: variety of artists, length, and a reproducible shuffle when one is asked for."""
+"""From ranked candidates to a list: variety of artists and songs, length, and a shuffle that can be repeated."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -52,12 +53,21 @@ def arrange(ranked: Ranked, scores: ScoreArray, snapshot: CatalogSnapshot, count
     """Positions in `ranked`, whose scores are `scores`; best first, at most `count`.
 
     Equal scores go by item id. The best item whose artist was not among the last APART comes next; when there is no
-    such item, simply the best.
+    such item, simply the best. Of one song under several ids only the best counts; the others come after all else.
     """
-    order = np.argsort(-scores, kind="stable").tolist()
+    order = np.argsort(-scores, kind="stable")
+    _, first = np.unique(snapshot.song[ranked.rows[order]], return_index=True)
+    again = np.ones(len(order), np.bool_)
+    again[first] = False
     artists = snapshot.first_artist[ranked.rows].tolist()
-    chosen: list[int] = []
     recent: deque[int] = deque(maxlen=APART)
+    chosen = _spread(order[~again].tolist(), artists, recent, count)
+    return chosen + _spread(order[again].tolist(), artists, recent, count - len(chosen))
+
+
+def _spread(order: list[int], artists: Sequence[int], recent: deque[int], count: int) -> list[int]:
+    """The first `count` of `order`, those by `recent` artists put off; `recent` is kept up to date."""
+    chosen: list[int] = []
     while order and len(chosen) < count:
         at = next((i for i, position in enumerate(order) if artists[position] not in recent), 0)
         position = order.pop(at)

@@ -140,6 +140,45 @@ async def test_the_order_in_which_a_catalogue_came_about_changes_nothing() -> No
         assert titles(await World(grown).ask(wish)) == titles(await World().ask(wish))
 
 
+def again(number: int, title: str, *artists: str) -> bytes:
+    """The item with this number once more under another id."""
+    first = small_catalogue.items()[number]
+    copy = small_catalogue.named(f"again:{title}-{number}", title)
+    copy.artists.extend(artists)
+    copy.features.CopyFrom(first.features)
+    copy.popularity = 100.0
+    return copy.SerializeToString()
+
+
+async def test_one_song_under_several_ids_is_played_once_while_there_are_others() -> None:
+    # The same title but for case, by the same main artist, with a guest: the same song.
+    copies = [again(n, item.title.upper(), item.artists[0], "Guest") for n, item in enumerate(small_catalogue.items())]
+    world = World(small_catalogue.snapshot().with_changes(copies[:600]))
+    answer = await world.ask(Wish(PROFILE, count=200))
+    assert len(answer.picks) == 200
+    items = [answer.snapshot.item(pick.row) for pick in answer.picks]
+    assert len({(item.title.casefold(), item.artists[0]) for item in items}) == 200
+    assert not answer.degradations
+
+
+async def test_where_there_is_nothing_else_the_same_song_comes_again_at_the_end() -> None:
+    copies = [again(number, "One", "Somebody") for number in range(3)] + [again(7, "Two", "Somebody")]
+    answer = await World(CatalogSnapshot.build(copies)).ask(Wish(PROFILE, count=10))
+    assert sorted(titles(answer)[:2]) == ["One", "Two"]
+    assert titles(answer)[2:] == ["One", "One"]
+
+
+async def test_one_title_by_different_artists_or_by_nobody_known_is_not_one_song() -> None:
+    makers = [("A",), ("B",), (), ()]
+    songs = [again(number, "Intro", *artists) for number, artists in enumerate(makers)]
+    others = [again(number, f"Other {number}", f"{number}") for number in range(20)]
+    answer = await World(CatalogSnapshot.build([*songs, *others])).ask(Wish(PROFILE, count=24))
+    alone = await World(CatalogSnapshot.build([*songs[:2], songs[2]])).ask(Wish(PROFILE, count=3))
+    assert titles(answer).count("Intro") == 4
+    assert len(alone.picks) == 3
+    assert len(set(answer.snapshot.song.tolist())) == 24
+
+
 async def test_items_of_one_artist_stay_apart_while_there_are_others() -> None:
     answer = await World(preferences=[leaning(LeaningType.ARTIST, "jazz artist 1", 1.0)]).ask(Wish(PROFILE, count=30))
     artists = [answer.snapshot.item(pick.row).artists[0] for pick in answer.picks]
