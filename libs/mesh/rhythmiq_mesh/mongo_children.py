@@ -25,7 +25,7 @@ class MongoChildren(Generic[R]):
     """ChildRepository but for `create`, on one collection of documents with `_id`, `create_time` and the profile's id.
 
     A repository derives from it, runs what inserts by `_once`, puts `mark` on what it inserts, and says in `_removed`
-    what goes with a child that is taken back.
+    what goes with a child.
     """
 
     def __init__(
@@ -77,8 +77,21 @@ class MongoChildren(Generic[R]):
         async with self._lock(profile_id):
             return await self._transactions.run(remove)
 
+    async def _delete(self, profile_id: str, child_id: str, etag: str) -> bool:
+        """Removes exactly this version; False when it has changed or is gone."""
+        this = {"_id": child_id, self._profile_field: profile_id, "etag": etag}
+
+        async def remove(session: Session) -> bool:
+            result = await self._children.delete_one(this, session=session)
+            if result.deleted_count:
+                await self._removed(profile_id, [child_id], session)
+            return result.deleted_count == 1
+
+        async with self._lock(profile_id):
+            return await self._transactions.run(remove)
+
     async def _removed(self, profile_id: str, ids: Sequence[str], session: Session) -> None:
-        """What has to happen in the transaction that takes these back."""
+        """What has to happen in the transaction that deletes these or takes them back."""
 
     async def unconfirmed(self, created_before: datetime, limit: int) -> list[Child]:
         query = {"unconfirmed.since": {"$lt": created_before}}

@@ -71,14 +71,7 @@ class MongoPreferences(MongoChildren[Preference]):
         return result.matched_count == 1
 
     async def delete(self, preference: Preference) -> bool:
-        async def remove(session: Session) -> bool:
-            result = await self._children.delete_one({"_id": preference.id, "etag": preference.etag}, session=session)
-            if result.deleted_count:
-                await self._counters.add(preference.profile_id, -1, session)
-            return result.deleted_count == 1
-
-        async with self._lock(preference.profile_id):
-            return await self._transactions.run(remove)
+        return await self._delete(preference.profile_id, preference.id, preference.etag)
 
     async def write_learned(
         self, profile_id: str, batch: Sequence[Preference], key: RequestKey | None

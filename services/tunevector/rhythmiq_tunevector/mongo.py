@@ -48,13 +48,4 @@ class MongoTuneVectors(MongoChildren[TuneVector]):
         return result.matched_count == 1
 
     async def delete(self, profile_id: str, tune_vector_id: str, *, expected_etag: str) -> bool:
-        async def remove(session: Session) -> bool:
-            result = await self._children.delete_one(
-                {"_id": tune_vector_id, "profile_id": profile_id, "etag": expected_etag}, session=session
-            )
-            if result.deleted_count:
-                await self._counters.add(profile_id, -1, session)
-            return result.deleted_count == 1
-
-        async with self._lock(profile_id):
-            return await self._transactions.run(remove)
+        return await self._delete(profile_id, tune_vector_id, expected_etag)

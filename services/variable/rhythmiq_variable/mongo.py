@@ -111,13 +111,7 @@ class MongoVariables(MongoChildren[Variable]):
         return await self._find({"rewriting": True}, limit)
 
     async def remove(self, variable: Variable, *, expected_etag: str) -> bool:
-        async def opt_out(session: Session) -> bool:
-            result = await self._children.delete_one({"_id": variable.id, "etag": expected_etag}, session=session)
-            if result.deleted_count:
-                await self._removed(variable.profile_id, [variable.id], session)
-            return result.deleted_count == 1
-
-        return await self._transactions.run(opt_out)
+        return await self._delete(variable.profile_id, variable.id, expected_etag)
 
     async def erasing(self, profile_id: str, variable_id: str) -> bool:
         async with operation():
