@@ -29,7 +29,8 @@ _ONLY_IDS: list[Mapping[str, Any]] = [{"$project": {"operationType": 1, "documen
 # ChangeStreamFatalError, ChangeStreamHistoryLost, InvalidResumeToken, and a failed $resumeAfter of a forgotten token.
 _LOST_CODES = {280, 286, 260, 50811}
 _OF_ENTRIES = {"message": 1, "digest": 1, "etag": 1, "create_time": 1, "update_time": 1}
-_OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
+_OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=False)
+"""Protobuf takes a time without a zone as UTC, which is what MongoDB tells, and at a third of the time."""
 
 
 class MongoItemFeed:
