@@ -17,7 +17,6 @@ from rhythmiq_mesh.errors import (
     InvalidArgument,
     NotFound,
 )
-from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.parents import ProfileState
 from rhythmiq_variable.model import DEFAULT_RETENTION, Draft, Kind, Span, ValueType, Variable, VariableNotOptedIn
 from rhythmiq_variable.recording import RecordReadings, RecordStream
