@@ -11,6 +11,7 @@ from rhythmiq_mesh.errors import RequestIdConflict
 from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_variable.model import (
     Draft,
+    Erasure,
     ExpiredReading,
     Kind,
     Reading,
@@ -31,7 +32,8 @@ class Store:
         self.variables: dict[str, Variable] = {}
         self.unconfirmed: set[str] = set()
         self.readings: dict[str, Reading] = {}
-        self.erasures: dict[str, str] = {}
+        self.erasures: dict[str, Erasure] = {}
+        self.with_readings: set[str] = set()
         self.records: dict[str, tuple[bytes, Any]] = {}
 
     def replay(self, key: RequestKey | None) -> Any:
@@ -114,16 +116,25 @@ class InMemoryVariables:
         stored = self._store.variables.get(variable.id)
         return stored is not None and stored.etag == expected_etag and self._remove(variable)
 
-    async def erasing(self, profile_id: str, variable_id: str) -> bool:
-        return self._store.erasures.get(variable_id) == profile_id
+    async def erasing(self, profile_id: str, variable_id: str) -> Erasure | None:
+        found = self._store.erasures.get(variable_id)
+        return found if found is not None and found.profile_id == profile_id else None
 
-    async def erase(self, variable_id: str) -> None:
-        for reading in self._of(variable_id):
+    async def erase(self, variable_id: str) -> int:
+        gone = self._of(variable_id)
+        for reading in gone:
             del self._store.readings[reading.id]
+        self._store.with_readings.discard(variable_id)
+        return len(gone)
+
+    async def finish(self, variable_id: str) -> None:
         self._store.erasures.pop(variable_id, None)
 
     async def unfinished_erasures(self, limit: int) -> list[str]:
-        return list(self._store.erasures)[:limit]
+        return sorted(self._store.with_readings)[:limit]
+
+    async def unfinished_copies(self, limit: int) -> list[Erasure]:
+        return [one for id_, one in self._store.erasures.items() if id_ not in self._store.with_readings][:limit]
 
     async def unfinished_rewrites(self, limit: int) -> list[Variable]:
         return []
@@ -135,7 +146,8 @@ class InMemoryVariables:
     def _remove(self, variable: Variable) -> bool:
         self._store.unconfirmed.discard(variable.id)
         del self._store.variables[variable.id]
-        self._store.erasures[variable.id] = variable.profile_id
+        self._store.erasures[variable.id] = Erasure(variable.id, variable.profile_id, variable.kind)
+        self._store.with_readings.add(variable.id)
         return True
 
     def _of(self, variable_id: str) -> list[Reading]:

@@ -13,6 +13,7 @@ from rhythmiq_mesh.paging import PageTokens
 from rhythmiq_mesh.profiles import GrpcProfiles
 from rhythmiq_mesh.server import Server, Service
 from rhythmiq_variable.config import VariableSettings
+from rhythmiq_variable.copies import GrpcCopies
 from rhythmiq_variable.mongo import MongoVariables
 from rhythmiq_variable.mongo_readings import MongoReadings
 from rhythmiq_variable.recording import RecordReadings, RecordStream
@@ -39,12 +40,14 @@ def bootstrap(settings: VariableSettings) -> Server:
     variables, readings = MongoVariables(store), MongoReadings(store)
     channel = open_channel(settings.profile_address, retried=[_PROFILE_STATE])
     profiles, clock = GrpcProfiles(channel), SystemClock()
+    keepers = [open_channel(address) for address in settings.erasure_addresses]
+    copies = GrpcCopies(keepers)
     public = VariableServicer(
         create=CreateVariable(variables, profiles, clock),
         get=GetVariable(variables),
         list_=ListVariables(variables),
         update=UpdateVariable(variables, clock),
-        delete=DeleteVariable(variables),
+        delete=DeleteVariable(variables, copies, clock),
         record=RecordReadings(readings, clock),
         record_stream=RecordStream(readings, clock),
         list_readings=ListReadings(variables, readings, clock),
@@ -65,7 +68,7 @@ def bootstrap(settings: VariableSettings) -> Server:
             ),
         ],
         start=[variables.ensure_indexes],
-        background=[Upkeep(variables, profiles, clock, settings.upkeep_seconds)],
+        background=[Upkeep(variables, copies, profiles, clock, settings.upkeep_seconds)],
         checks=[partial(ping, client)],
-        close=[channel.close, client.close],
+        close=[channel.close, *(keeper.close for keeper in keepers), client.close],
     )

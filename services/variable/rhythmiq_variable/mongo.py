@@ -17,7 +17,7 @@ from rhythmiq_variable.documents import (
     variable_document,
     variable_of,
 )
-from rhythmiq_variable.model import Variable, VariableExists
+from rhythmiq_variable.model import Erasure, Kind, Variable, VariableExists
 from rhythmiq_variable.ports import Position
 
 _MANY_SECONDS = 60.0
@@ -134,25 +134,40 @@ class MongoVariables:
             result = await self._variables.delete_one({"_id": variable.id, **condition}, session=session)
             if result.deleted_count == 0:
                 return False
-            await self._erasures.insert_one({"_id": variable.id, "profile_id": variable.profile_id}, session=session)
+            await self._erasures.insert_one(
+                {"_id": variable.id, "profile_id": variable.profile_id, "kind": variable.kind.value, "readings": True},
+                session=session,
+            )
             await self._transactions.forget(key, session)
             return True
 
         return await self._transactions.run(opt_out)
 
-    async def erasing(self, profile_id: str, variable_id: str) -> bool:
+    async def erasing(self, profile_id: str, variable_id: str) -> Erasure | None:
         async with operation():
-            return await self._erasures.find_one({"_id": variable_id, "profile_id": profile_id}) is not None
+            found = await self._erasures.find_one({"_id": variable_id, "profile_id": profile_id})
+        return None if found is None else _erasure(found)
 
-    async def erase(self, variable_id: str) -> None:
+    async def erase(self, variable_id: str) -> int:
         # Recordings write the variable's document, so none can commit any more, and all that did are seen here.
         async with operation(_MANY_SECONDS):
-            await self._readings.delete_many({"variable_id": variable_id})
+            result = await self._readings.delete_many({"variable_id": variable_id})
+            await self._erasures.update_one({"_id": variable_id}, {"$set": {"readings": False}})
+        return result.deleted_count
+
+    async def finish(self, variable_id: str) -> None:
+        async with operation():
             await self._erasures.delete_one({"_id": variable_id})
 
     async def unfinished_erasures(self, limit: int) -> list[str]:
         async with operation():
-            return [found["_id"] for found in await self._erasures.find({}, {"_id": 1}).limit(limit).to_list()]
+            found = await self._erasures.find({"readings": True}, {"_id": 1}).limit(limit).to_list()
+        return [document["_id"] for document in found]
+
+    async def unfinished_copies(self, limit: int) -> list[Erasure]:
+        async with operation():
+            found = await self._erasures.find({"readings": False}).limit(limit).to_list()
+        return [_erasure(document) for document in found]
 
     async def forget_expired(self, now: datetime) -> None:
         async with operation(_MANY_SECONDS):
@@ -162,6 +177,10 @@ class MongoVariables:
         async with operation():
             found = self._variables.find(query).sort([("create_time", ASCENDING), ("_id", ASCENDING)]).limit(limit)
             return [variable_of(document) for document in await found.to_list()]
+
+
+def _erasure(document: Document) -> Erasure:
+    return Erasure(document["_id"], document["profile_id"], Kind(document["kind"]))
 
 
 def _latest_after(variable: Variable, expired: datetime) -> Document:

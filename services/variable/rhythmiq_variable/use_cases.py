@@ -17,13 +17,15 @@ from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.names import child_name
 from rhythmiq_mesh.parents import Profiles, ProfileState, refuse_unless_active
 from rhythmiq_variable.model import (
+    Erased,
     Kind,
     Reading,
+    Receipt,
     Span,
     Variable,
     VariableNotFound,
 )
-from rhythmiq_variable.ports import Position, ReadingRepository, VariableRepository
+from rhythmiq_variable.ports import Copies, Position, ReadingRepository, VariableRepository
 
 log = logging.getLogger("rhythmiq.variable")
 
@@ -124,27 +126,38 @@ class UpdateVariable:
 
 @dataclass(frozen=True)
 class DeleteVariable:
-    """Opts out, and returns once the readings are erased.
+    """Opts out, and returns once the readings are erased, and copies of them where those could be reached.
 
-    Repeated after an interruption it finishes what was begun. Raises VariableNotFound, EtagMismatch, Unavailable.
+    Upkeep reaches the others. Repeated after an interruption it finishes what was begun.
+    Raises VariableNotFound, EtagMismatch, Unavailable.
     """
 
     variables: VariableRepository
+    copies: Copies
+    clock: Clock
 
-    async def __call__(self, profile_id: str, variable_id: str, etag: str) -> None:
+    async def __call__(self, profile_id: str, variable_id: str, etag: str) -> Receipt:
+        kind = await self._remove(profile_id, variable_id, etag)
+        readings = Erased("readings", await self.variables.erase(variable_id))
+        elsewhere, everywhere = await self.copies.erase(profile_id, kind)
+        if everywhere:
+            await self.variables.finish(variable_id)
+        pending = [] if everywhere else [f"copies:{kind.value.lower()}"]
+        return Receipt([readings, *elsewhere], pending, self.clock.now())
+
+    async def _remove(self, profile_id: str, variable_id: str, etag: str) -> Kind:
+        name = child_name(profile_id, "variables", variable_id)
         for _ in range(_ATTEMPTS):
             stored = await self.variables.get(profile_id, variable_id)
             if stored is None:
-                if not await self.variables.erasing(profile_id, variable_id):
-                    raise VariableNotFound(child_name(profile_id, "variables", variable_id))
-                break
+                erasure = await self.variables.erasing(profile_id, variable_id)
+                if erasure is None:
+                    raise VariableNotFound(name)
+                return erasure.kind
             check_etag(etag, stored.etag, stored.name)
             if await self.variables.remove(stored, expected_etag=stored.etag):
-                break
-        else:
-            name = child_name(profile_id, "variables", variable_id)
-            raise Aborted(f"{name} is being changed by other calls: try again")
-        await self.variables.erase(variable_id)
+                return stored.kind
+        raise Aborted(f"{name} is being changed by other calls: try again")
 
 
 @dataclass(frozen=True)
@@ -210,6 +223,7 @@ class Upkeep:
     """
 
     variables: VariableRepository
+    copies: Copies
     profiles: Profiles
     clock: Clock
     seconds: float
@@ -230,9 +244,19 @@ class Upkeep:
         for variable in await self.variables.unfinished_rewrites(_UPKEEP_BATCH):
             await self.variables.rewrite(variable)
         await self.variables.forget_expired(self.clock.now())
+        await self._erase_copies()
         for variable in await self.variables.unconfirmed(self.clock.now() - _CREATE_TAKES, _UPKEEP_BATCH):
             state = await self.profiles.state(variable.profile_id)
             if state is ProfileState.ACTIVE:
                 await self.variables.confirm(variable.id)
             elif state is ProfileState.ABSENT and await self.variables.take_back(variable, None):
                 await self.variables.erase(variable.id)
+
+    async def _erase_copies(self) -> None:
+        for erasure in await self.variables.unfinished_copies(_UPKEEP_BATCH):
+            _, everywhere = await self.copies.erase(erasure.profile_id, erasure.kind)
+            if not everywhere:
+                # Whoever is away now is away for the next one too: the other work does not wait for that.
+                log.warning("an opt-out has not reached every service yet", extra={"variable": erasure.variable_id})
+                return
+            await self.variables.finish(erasure.variable_id)

@@ -21,7 +21,17 @@ from rhythmiq_mesh.errors import (
 )
 from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.parents import ProfileState
-from rhythmiq_variable.model import DEFAULT_RETENTION, Draft, Kind, Span, ValueType, Variable, VariableNotOptedIn
+from rhythmiq_variable.model import (
+    DEFAULT_RETENTION,
+    Draft,
+    Erased,
+    Kind,
+    Receipt,
+    Span,
+    ValueType,
+    Variable,
+    VariableNotOptedIn,
+)
 from rhythmiq_variable.recording import RecordReadings, RecordStream
 from rhythmiq_variable.use_cases import (
     CreateVariable,
@@ -58,21 +68,35 @@ class OneProfile:
 
 
 @dataclass
+class OtherServices:
+    """Where copies of readings are kept, which may be away."""
+
+    away: bool = False
+    copies: Counter[Kind] = field(default_factory=Counter)
+
+    async def erase(self, profile_id: str, kind: Kind) -> tuple[list[Erased], bool]:
+        if self.away:
+            return [], False
+        return [Erased(f"copies:{kind.value.lower()}", self.copies.pop(kind, 0))], True
+
+
+@dataclass
 class World:
     """The service without its network and its database."""
 
     store: Store = field(default_factory=Store)
     clock: StillClock = field(default_factory=StillClock)
     profile: OneProfile = field(default_factory=OneProfile)
+    others: OtherServices = field(default_factory=OtherServices)
 
     def __post_init__(self) -> None:
         self.variables, self.readings = InMemoryVariables(self.store), InMemoryReadings(self.store)
         self.update = UpdateVariable(self.variables, self.clock)
-        self.delete = DeleteVariable(self.variables)
+        self.delete = DeleteVariable(self.variables, self.others, self.clock)
         self.record = RecordReadings(self.readings, self.clock)
         self.stream = RecordStream(self.readings, self.clock)
         self.environment = GetEnvironment(self.variables, self.clock)
-        self.upkeep = Upkeep(self.variables, self.profile, self.clock, 1)
+        self.upkeep = Upkeep(self.variables, self.others, self.profile, self.clock, 1)
 
     async def opt_in(
         self, kind: Kind = Kind.AMBIENT_NOISE, retention: timedelta = DEFAULT_RETENTION, key: RequestKey | None = None
@@ -110,8 +134,10 @@ async def test_opt_in_without_an_active_profile_leaves_nothing(
     world.profile.now = state
     with pytest.raises(error):
         await world.opt_in(key=key)
-    assert (world.store.variables, world.store.erasures, world.store.records) == ({}, {}, {})
+    assert (world.store.variables, world.store.records) == ({}, {})
     world.profile.now = ProfileState.ACTIVE
+    await world.upkeep.once()
+    assert world.store.erasures == {}
     await world.opt_in(key=key)
 
 
@@ -129,7 +155,9 @@ async def test_create_cut_short_is_looked_at_again_and_taken_back_only_without_a
     assert world.store.variables, "a deletion may still be refused"
     world.profile.now = ProfileState.ABSENT
     await world.upkeep.once()
-    assert (world.store.variables, world.store.readings, world.store.erasures) == ({}, {}, {})
+    assert (world.store.variables, world.store.readings) == ({}, {})
+    await world.upkeep.once()
+    assert world.store.erasures == {}
 
 
 async def test_create_cut_short_below_an_active_profile_stands() -> None:
@@ -152,6 +180,30 @@ async def test_delete_repeated_after_an_interruption_finishes_the_erasure() -> N
     assert not world.store.readings
     with pytest.raises(NotFound):
         await world.delete(PROFILE, variable.id, "")
+
+
+async def test_receipt_counts_readings_and_copies() -> None:
+    world = World()
+    variable = await world.opt_in()
+    await world.record(PROFILE, [noise(1), noise(2, HOUR)])
+    world.others.copies[Kind.AMBIENT_NOISE] = 7
+    receipt = await world.delete(PROFILE, variable.id, "")
+    assert receipt == Receipt([Erased("readings", 2), Erased("copies:ambient_noise", 7)], [], NOW)
+    assert world.store.erasures == {}
+
+
+async def test_opt_out_reaches_a_service_that_was_away_without_being_asked_again() -> None:
+    world = World()
+    world.others.away = True
+    world.others.copies.update({Kind.AMBIENT_NOISE: 7, Kind.ACTIVITY: 1})
+    variables = [await world.opt_in(), await world.opt_in(Kind.ACTIVITY)]
+    receipts = [await world.delete(PROFILE, variable.id, "") for variable in variables]
+    assert [receipt.pending for receipt in receipts] == [["copies:ambient_noise"], ["copies:activity"]]
+    await world.upkeep.once()
+    assert len(world.store.erasures) == 2
+    world.others.away = False
+    await world.upkeep.once()
+    assert (world.others.copies, world.store.erasures) == ({}, {})
 
 
 async def test_upkeep_finishes_an_interrupted_erasure() -> None:
@@ -180,7 +232,7 @@ async def test_change_that_always_loses_the_race_is_aborted() -> None:
     with pytest.raises(Aborted):
         await UpdateVariable(busy, world.clock)(PROFILE, variable.id, "", lambda v: v)
     with pytest.raises(Aborted):
-        await DeleteVariable(busy)(PROFILE, variable.id, "")
+        await DeleteVariable(busy, world.others, world.clock)(PROFILE, variable.id, "")
 
 
 async def test_stale_etag_is_refused() -> None:
