@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,8 +36,8 @@ class Journal:
 
 
 @contextmanager
-def reported(journal: Journal, report: Path | None) -> Iterator[None]:
-    """Copies the journal to `report` however the import ends.
+def reported(journal: Journal, report: Path | None, head: Callable[[], Iterable[str]] = lambda: ()) -> Iterator[None]:
+    """Writes `head`, and then the journal, to `report` however the import ends.
 
     The report is opened before, so that a bad path costs no import. Raises CommandError for such a path.
     """
@@ -52,5 +52,6 @@ def reported(journal: Journal, report: Path | None) -> Iterator[None]:
         try:
             yield
         finally:
+            target.write("".join(f"{line}\n" for line in head()).encode())
             with journal.path.open("rb") as written:
                 shutil.copyfileobj(written, target)
