@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from pymongo import DESCENDING
 from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.read_concern import ReadConcern
 
 from rhythmiq_mesh.deadline import remaining
 from rhythmiq_mesh.errors import Unavailable
@@ -52,7 +53,9 @@ class MongoInteractions:
 
     def __init__(self, database: Database) -> None:
         self._interactions: Collection = database[INTERACTIONS]
-        self._epochs: Collection = database[EPOCHS]
+        # Of an epoch that has ended, or has just begun, the node itself knows before a majority does. It is safe to
+        # go by what may still be undone, because a recording checks again.
+        self._epochs: Collection = database.get_collection(EPOCHS, read_concern=ReadConcern("local"))
         self._transactions = Transactions(database)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
