@@ -1,1 +1,1 @@
-"""Learning from what listeners did: signals, features, the ranker, its model file, and proof of quality. Offline and pure."""
+"""Learning from what listeners did: signals, features, ranker, model file, proof of quality. Offline and pure."""
