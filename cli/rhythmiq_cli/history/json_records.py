@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from typing import IO
 
@@ -16,7 +17,9 @@ from rhythmiq_cli.history.listens import Unreadable
 # A record of a listening history has about 1 KiB; this much is no record but a damaged file.
 LONGEST_RECORD = 1 << 20
 _READ = 1 << 16
-_SPACE = " \t\r\n"
+_SPACE = re.compile(r"[ \t\r\n]*")
+# The longest word of JSON, `false`, may be cut to as little as one letter.
+_LONGEST_WORD = 5
 _SHOWN = 40
 
 # The line on which a record starts, counted from 1, and its value.
@@ -44,7 +47,7 @@ def records(stream: IO[bytes]) -> Iterator[Record]:
         return _lines(window)
     if first == "":
         raise Malformed(1, 1, "the file is empty")
-    if first in "\x00\ufffe\udcff\udcfe":
+    if first in "\udcff\udcfe":
         raise Malformed(1, 1, "the text is UTF-16: save it as UTF-8")
     raise Malformed(*window.place(), f"expected a JSON array or JSON Lines, found {window.shown()}")
 
@@ -89,12 +92,11 @@ class _Window:
     def peek(self) -> str:
         """The next character that is not white space; empty at the end."""
         while True:
-            buffer, end = self._buffer, self._at
-            while end < len(buffer) and buffer[end] in _SPACE:
-                end += 1
-            self._advance(end)
-            if end < len(buffer):
-                return buffer[end]
+            found = _SPACE.match(self._buffer, self._at)
+            assert found is not None  # it matches nothing, too
+            self._advance(found.end())
+            if self._at < len(self._buffer):
+                return self._buffer[self._at]
             if not self._more():
                 return ""
 
@@ -130,8 +132,13 @@ class _Window:
                     continue
                 raise self._fault(error) from None
 
+    def _is_cut(self, error: json.JSONDecodeError) -> bool:
+        """Whether the end of the text is what is wrong, rather than something before it."""
+        left = len(self._buffer.rstrip()) - error.pos
+        return left <= _LONGEST_WORD or error.msg.startswith("Unterminated string")
+
     def _fault(self, error: ValueError) -> Malformed:
-        if self._ended:
+        if self._ended and isinstance(error, json.JSONDecodeError) and self._is_cut(error):
             return Malformed(*self.place(), "the file ends in the middle of this record: it was cut off")
         if isinstance(error, json.JSONDecodeError):
             self._advance(max(self._at, min(error.pos, len(self._buffer))))

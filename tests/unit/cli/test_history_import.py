@@ -122,7 +122,7 @@ def test_zip_as_spotify_sends_it_is_read_in_order_and_other_files_are_left(
 def test_play_complete_and_skip_follow_from_how_long_and_why_it_ended(
     run: Run, server: InteractionServer, tmp_path: Path
 ) -> None:
-    cases = [
+    cases: list[tuple[dict[str, Any], str | None]] = [
         ({"ms_played": 3_000}, "COMPLETE"),  # the player says that it came to the end
         ({"ms_played": 181_000, "reason_end": "fwdbtn", "skipped": True}, "COMPLETE"),
         ({"ms_played": 100_000, "reason_end": "fwdbtn", "skipped": True}, "SKIP"),
