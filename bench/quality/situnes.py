@@ -101,7 +101,7 @@ class Study:
         return np.flatnonzero(~self.field)
 
     def split(self, number: int) -> tuple[IntArray, IntArray]:
-        """(to learn from, to foretell) rows of stage 2 in setting 2: the authors' train and valid together, and test."""
+        """(to learn from, to foretell) rows of stage 2 in setting 2: the authors' train and valid, and test."""
         known: dict[tuple[float, ...], list[int]] = {}
         raw = self._raw
         for row in np.flatnonzero(self.field):
@@ -130,9 +130,8 @@ def _key(*values: float) -> tuple[float, ...]:
 def _items(tracks: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.object_]]], known: IntArray) -> Items:
     place = numbers_of(known, tracks["item_id"])
     audio: FloatArray = standard(np.stack([tracks[name].astype(np.float64) for name in _AUDIO.values()], axis=1)[place])
-    names = np.array(
-        [str(n) if isinstance(n, str) and n else f"?{k}" for k, n in enumerate(tracks["artist_name"][place])]
-    )
+    artists = tracks["artist_name"][place]
+    names = np.array([str(name) if isinstance(name, str) and name else f"?{k}" for k, name in enumerate(artists)])
     artist, _ = dense(names)
     genre: RawArray = tracks["genre_id"][place].astype(np.float64)
     return Items(

@@ -22,6 +22,7 @@ from rhythmiq_recommender.learning.signals.popularity import Popularity
 from rhythmiq_recommender.learning.signals.rates import Rates
 from rhythmiq_recommender.learning.signals.session import SessionNeighbours, SessionShape
 from rhythmiq_recommender.learning.signals.signal import Feature, Fitted, Kind, Pairs, Signal, View
+from rhythmiq_recommender.learning.signals.surroundings import Surroundings
 from rhythmiq_recommender.learning.signals.taste import Taste
 from rhythmiq_recommender.learning.signals.transitions import Transitions
 from rhythmiq_recommender.learning.sparse import Block, top, values
@@ -44,6 +45,7 @@ def all_signals() -> tuple[Signal, ...]:
         SessionShape(),
         Groups(),
         Taste(),
+        Surroundings(),
         Rates(),
         Effects(),
     )

@@ -48,7 +48,6 @@ class Rates(Usable):
     name = "rates"
     needs = frozenset({Need.RATINGS})
     features = (
-        *(Feature(f"here_{kind}", "code", f"context: {kind}", meaning) for kind, meaning in CATEGORIES.items()),
         *(Feature(f"rate_{who}", "0..1", "rates", f"smoothed share of positives of the {who}") for who in WHO),
         *(
             Feature(
@@ -95,8 +94,6 @@ class FittedRates(Blank):
             overall = (positive.sum() - positive) / (count - 1)
         found = {f"rate_{who}": rate(theirs[who], keys[who], overall) for who in keys}
         for kind in CATEGORIES:
-            if kind in context.categories:
-                found[f"here_{kind}"] = context.categories[kind].astype(np.float64)
             if kind not in past.context.categories or kind not in context.categories:
                 continue
             here, there = context.categories[kind], past.context.categories[kind]
