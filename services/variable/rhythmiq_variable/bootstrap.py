@@ -13,12 +13,13 @@ from rhythmiq_mesh.paging import PageTokens
 from rhythmiq_mesh.profiles import GrpcProfiles
 from rhythmiq_mesh.server import Server, Service
 from rhythmiq_variable.config import VariableSettings
-from rhythmiq_variable.copies import GrpcCopies
+from rhythmiq_variable.copies import PATIENCE, GrpcCopies
 from rhythmiq_variable.mongo import MongoVariables
 from rhythmiq_variable.mongo_readings import MongoReadings
 from rhythmiq_variable.recording import RecordReadings, RecordStream
 from rhythmiq_variable.servicer import ProfileChildrenServicer, VariableServicer
 from rhythmiq_variable.use_cases import (
+    CopiesUpkeep,
     CountVariables,
     CreateVariable,
     DeleteVariable,
@@ -41,13 +42,12 @@ def bootstrap(settings: VariableSettings) -> Server:
     channel = open_channel(settings.profile_address, retried=[_PROFILE_STATE])
     profiles, clock = GrpcProfiles(channel), SystemClock()
     keepers = [open_channel(address) for address in settings.erasure_addresses]
-    copies = GrpcCopies(keepers)
     public = VariableServicer(
         create=CreateVariable(variables, profiles, clock),
         get=GetVariable(variables),
         list_=ListVariables(variables),
         update=UpdateVariable(variables, clock),
-        delete=DeleteVariable(variables, copies, clock),
+        delete=DeleteVariable(variables, GrpcCopies(keepers), clock),
         record=RecordReadings(readings, clock),
         record_stream=RecordStream(readings, clock),
         list_readings=ListReadings(variables, readings, clock),
@@ -68,7 +68,10 @@ def bootstrap(settings: VariableSettings) -> Server:
             ),
         ],
         start=[variables.ensure_indexes],
-        background=[Upkeep(variables, copies, profiles, clock, settings.upkeep_seconds)],
+        background=[
+            Upkeep(variables, profiles, clock, settings.upkeep_seconds),
+            CopiesUpkeep(variables, GrpcCopies(keepers, timeout=PATIENCE), settings.upkeep_seconds),
+        ],
         checks=[partial(ping, client)],
         close=[channel.close, *(keeper.close for keeper in keepers), client.close],
     )

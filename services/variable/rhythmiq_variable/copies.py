@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 import grpc
 
@@ -17,6 +18,9 @@ from rhythmiq_mesh.errors import MeshError
 from rhythmiq_mesh.names import profile_name
 from rhythmiq_variable.messages import kind_number
 from rhythmiq_variable.model import Erased, Kind
+
+PATIENCE: Final = 60.0
+"""Seconds that the largest erasure may take while nobody waits for its receipt."""
 
 
 class GrpcCopies:

@@ -223,7 +223,6 @@ class Upkeep:
     """
 
     variables: VariableRepository
-    copies: Copies
     profiles: Profiles
     clock: Clock
     seconds: float
@@ -244,7 +243,6 @@ class Upkeep:
         for variable in await self.variables.unfinished_rewrites(_UPKEEP_BATCH):
             await self.variables.rewrite(variable)
         await self.variables.forget_expired(self.clock.now())
-        await self._erase_copies()
         for variable in await self.variables.unconfirmed(self.clock.now() - _CREATE_TAKES, _UPKEEP_BATCH):
             state = await self.profiles.state(variable.profile_id)
             if state is ProfileState.ACTIVE:
@@ -252,11 +250,33 @@ class Upkeep:
             elif state is ProfileState.ABSENT and await self.variables.take_back(variable, None):
                 await self.variables.erase(variable.id)
 
-    async def _erase_copies(self) -> None:
+
+@dataclass(frozen=True)
+class CopiesUpkeep:
+    """Brings opt-outs to the services that keep copies and could not be reached. Any number may run at once.
+
+    Apart from Upkeep, whose work shall not wait for a service that hangs.
+    """
+
+    variables: VariableRepository
+    copies: Copies
+    seconds: float
+
+    async def __call__(self) -> None:
+        """Rounds without end, `seconds` apart."""
+        while True:
+            try:
+                await self.once()
+            except MeshError as error:
+                log.warning("opt-outs wait", extra={"detail": error.message})
+            await asyncio.sleep(self.seconds)
+
+    async def once(self) -> None:
+        """One round."""
         for erasure in await self.variables.unfinished_copies(_UPKEEP_BATCH):
             _, everywhere = await self.copies.erase(erasure.profile_id, erasure.kind)
             if not everywhere:
-                # Whoever is away now is away for the next one too: the other work does not wait for that.
+                # Whoever is away now is away for the next one too.
                 log.warning("an opt-out has not reached every service yet", extra={"variable": erasure.variable_id})
                 return
             await self.variables.finish(erasure.variable_id)

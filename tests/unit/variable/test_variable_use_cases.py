@@ -34,6 +34,7 @@ from rhythmiq_variable.model import (
 )
 from rhythmiq_variable.recording import RecordReadings, RecordStream
 from rhythmiq_variable.use_cases import (
+    CopiesUpkeep,
     CreateVariable,
     DeleteVariable,
     GetEnvironment,
@@ -96,7 +97,8 @@ class World:
         self.record = RecordReadings(self.readings, self.clock)
         self.stream = RecordStream(self.readings, self.clock)
         self.environment = GetEnvironment(self.variables, self.clock)
-        self.upkeep = Upkeep(self.variables, self.others, self.profile, self.clock, 1)
+        self.copies_upkeep = CopiesUpkeep(self.variables, self.others, 1)
+        self.upkeep = Upkeep(self.variables, self.profile, self.clock, 1)
 
     async def opt_in(
         self, kind: Kind = Kind.AMBIENT_NOISE, retention: timedelta = DEFAULT_RETENTION, key: RequestKey | None = None
@@ -136,7 +138,7 @@ async def test_opt_in_without_an_active_profile_leaves_nothing(
         await world.opt_in(key=key)
     assert (world.store.variables, world.store.records) == ({}, {})
     world.profile.now = ProfileState.ACTIVE
-    await world.upkeep.once()
+    await world.copies_upkeep.once()
     assert world.store.erasures == {}
     await world.opt_in(key=key)
 
@@ -156,7 +158,7 @@ async def test_create_cut_short_is_looked_at_again_and_taken_back_only_without_a
     world.profile.now = ProfileState.ABSENT
     await world.upkeep.once()
     assert (world.store.variables, world.store.readings) == ({}, {})
-    await world.upkeep.once()
+    await world.copies_upkeep.once()
     assert world.store.erasures == {}
 
 
@@ -199,10 +201,10 @@ async def test_opt_out_reaches_a_service_that_was_away_without_being_asked_again
     variables = [await world.opt_in(), await world.opt_in(Kind.ACTIVITY)]
     receipts = [await world.delete(PROFILE, variable.id, "") for variable in variables]
     assert [receipt.pending for receipt in receipts] == [["copies:ambient_noise"], ["copies:activity"]]
-    await world.upkeep.once()
+    await world.copies_upkeep.once()
     assert len(world.store.erasures) == 2
     world.others.away = False
-    await world.upkeep.once()
+    await world.copies_upkeep.once()
     assert (world.others.copies, world.store.erasures) == ({}, {})
 
 
@@ -212,6 +214,7 @@ async def test_upkeep_finishes_an_interrupted_erasure() -> None:
     await world.record(PROFILE, [noise(1)])
     await world.variables.remove(variable, expected_etag=variable.etag)
     await world.upkeep.once()
+    await world.copies_upkeep.once()
     assert (world.store.readings, world.store.erasures) == ({}, {})
 
 
