@@ -21,7 +21,7 @@ from rhythmiq_cli.history.report import Missing, Summary, document, head_of_repo
 from rhythmiq_cli.history.upload import ENTRIES_PER_STREAM, Import
 from rhythmiq_cli.imports.checkpoint import Checkpoint
 from rhythmiq_cli.imports.journal import Journal, reported
-from rhythmiq_cli.imports.progress import progress_on_stderr
+from rhythmiq_cli.imports.progress import listing_on_stderr, progress_on_stderr
 from rhythmiq_cli.output import CommandError, ExitCode, note, print_json, print_line, print_table, tells_errors
 
 _SHOWN = 10
@@ -63,7 +63,8 @@ def import_history(
     history = open_history(file)
     now_ms = time.time_ns() // 1_000_000
     with client_for(address, token, subject=subject) as client:
-        index = read_catalogue(client)
+        with listing_on_stderr("Reading the catalogue", "items") as listed:
+            index = read_catalogue(client, listed)
         planner = Planner(index, now_ms, include_private=include_private)
         if dry_run:
             summary, found = _dry_run(history, planner, report)

@@ -111,7 +111,8 @@ def missing(journal: Iterable[str]) -> Missing:
     titles: Counter[tuple[str, str]] = Counter()
     for text in journal:
         record = json.loads(text)
-        if record["outcome"] in ("unmatched", "ambiguous"):
+        # Entries without a name (what has left the source since) would only crowd out those that can be looked for.
+        if record["outcome"] in ("unmatched", "ambiguous") and record["title"]:
             artists[record["artist"]] += 1
             titles[record["artist"], record["title"]] += 1
             if len(titles) > 2 * _COUNTED:

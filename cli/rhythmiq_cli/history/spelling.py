@@ -52,26 +52,31 @@ def plain_title(title: str) -> str:
 
 
 def _bare(title: str) -> str:
+    if not any(sign in title for sign in "([-/"):
+        return title
     shorter = _VERSION.sub("", _GUESTS.sub("", title))
     return shorter if shorter.strip() else title
 
 
 def _key(text: str) -> str:
     folded = unicodedata.normalize("NFC", text).casefold()
-    if not folded.isascii():
+    if folded.isascii():
+        words = folded.translate(_ASCII)
+    else:
         apart = unicodedata.normalize("NFKD", folded)
         # Accents go; the marks that are letters of their own in other scripts stay.
-        folded = "".join(one for one in apart if not "\u0300" <= one <= "\u036f")
-        folded = unicodedata.normalize("NFC", folded)
-    words = "".join(
-        one if one.isalnum() or unicodedata.category(one).startswith("M") else _gap(one)
-        for one in folded.translate(_SPELLED)
-    )
-    found = " ".join(words.split())
+        folded = unicodedata.normalize("NFC", "".join(one for one in apart if not "\u0300" <= one <= "\u036f"))
+        spelled = folded.translate(_SPELLED)
+        words = "".join(one if one.isalnum() or unicodedata.category(one)[0] == "M" else _gap(one) for one in spelled)
     # A name of signs only ("!!!", "+") is its own key.
-    return found or " ".join(folded.split())
+    return " ".join(words.split()) or " ".join(folded.split())
 
 
 def _gap(character: str) -> str:
     """Apostrophes and dots join what they part ("Don't", "R.E.M."); every other sign parts."""
     return "" if character in _JOINING else " "
+
+
+_ASCII = {number: _gap(chr(number)) for number in range(128) if not chr(number).isalnum()} | {
+    number: word for number, word in _SPELLED.items() if number < 128
+}

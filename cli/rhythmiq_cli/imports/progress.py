@@ -42,6 +42,17 @@ def progress_on_stderr(name: str, share: Callable[[], float]) -> Iterator[Callab
         yield lambda summary: bar.update(task, completed=share(), rows=summary.read, rejected=summary.rejected)
 
 
+@contextmanager
+def listing_on_stderr(name: str, unit: str) -> Iterator[Callable[[int], None]]:
+    """Shows how many there are so far, of what nobody knows how many there will be; only on a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    console = Console(stderr=True)
+    with console.status(f"{name} …") as status:
+        yield lambda count: status.update(f"{name}: {count:,} {unit}")
+
+
 def _lines(name: str, share: Callable[[], float]) -> Callable[[Counts], None]:
     last = time.monotonic()
 
