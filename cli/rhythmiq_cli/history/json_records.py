@@ -1,7 +1,7 @@
 """Reads JSON Lines and JSON arrays of any length record by record, in bounded memory, and tells where a fault is.
 
-The standard decoder reads each record out of a window of the file. (A streaming parser such as ijson builds records
-from events in slower steps, and tells neither the line of a record nor goes on after a bad one.)
+The standard decoder reads each record out of a window of the file. (A streaming parser such as ijson would be one more
+dependency, and does not tell the line on which a record starts.)
 """
 
 from __future__ import annotations
