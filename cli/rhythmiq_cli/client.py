@@ -70,18 +70,12 @@ class UnaryMethod(Protocol[Request_contra, Response_co]):
 
 
 class CallError(CommandError):
-    """A call that the mesh refused or did not answer.
+    """A call that the mesh refused or did not answer. `reason` is the ErrorInfo's, or empty."""
 
-    `reason` is the ErrorInfo's, or empty; `violations` tell each field at fault with its rule, `field: rule`.
-    """
-
-    def __init__(
-        self, message: str, code: ExitCode, status: grpc.StatusCode, reason: str, violations: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, message: str, code: ExitCode, status: grpc.StatusCode, reason: str) -> None:
         super().__init__(message, code)
         self.status = status
         self.reason = reason
-        self.violations = tuple(violations)
 
 
 class Client:
@@ -213,7 +207,7 @@ def call_error(error: grpc.RpcError, address: str) -> CallError:
         message = "The mesh does not accept the token: get one with `rhythmiq token`."
     else:
         message = _sentence(call.details() or status.name, violations)
-    return CallError(message, code, status, info, violations)
+    return CallError(message, code, status, info)
 
 
 def _sentence(message: str, violations: Sequence[str]) -> str:
