@@ -26,7 +26,7 @@ PATIENCE: Final = 60.0
 class GrpcCopies:
     """Asks every service that keeps copies, all at once. `timeout` in seconds."""
 
-    def __init__(self, channels: Sequence[grpc.aio.Channel], *, timeout: float = 3.0) -> None:
+    def __init__(self, channels: Sequence[grpc.aio.Channel], *, timeout: float = 5.0) -> None:
         self._stubs = [internal_pb2_grpc.VariableErasureServiceStub(channel) for channel in channels]
         self._timeout = timeout
 
