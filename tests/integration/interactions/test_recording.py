@@ -17,7 +17,6 @@ from variable_calls import ago, refused, stamp
 from rhythmiq.recommender.v1 import interaction_pb2, item_pb2, item_pb2_grpc
 from rhythmiq.type.v1 import environment_pb2
 from rhythmiq_mesh.mongo import Database
-from rhythmiq_recommender.interactions.model import MAX_AHEAD
 
 Code = grpc.StatusCode
 INVALID = Code.INVALID_ARGUMENT
@@ -115,7 +114,7 @@ async def test_item_imported_a_moment_ago_is_known(world: World, listener: Liste
 
 
 UNKNOWN = event(ITEMS)
-FUTURE = event(0, ago(seconds=-(MAX_AHEAD.total_seconds() + 60)))
+FUTURE = event(0, ago(days=-1))  # far enough for the longest run of all tests
 EXPIRED = event(0, ago(days=400, seconds=1))
 OTHERS_LIST = event(0, list=f"profiles/{uuid.uuid4()}/tuneVectors/{uuid.uuid4()}")
 BAD = [
