@@ -8,7 +8,7 @@ PACKAGES := libs/mesh services/profile services/preference services/variable ser
 # Everything a person wrote; `wildcard` because bench/ is a folder that a slim clone may leave out.
 CODE := $(PACKAGES) $(wildcard scripts tests bench) protos/generate.py
 
-.PHONY: help setup setup-all run test lint format proto docs lock bench clean
+.PHONY: help setup setup-all run test lint format proto docs lock bench quality clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -58,6 +58,9 @@ lock: setup ## resolves locks/*.txt anew; UPGRADE=1 takes newer versions
 
 bench: setup-all ## measures speed: a table and JSON; never part of make test
 	@$(BIN)/python -m bench $(ARGS)
+
+quality: setup-all ## proves quality on real data: a table and JSON; DATA=DIR names the folder of data sets
+	@$(BIN)/python -m bench.quality "$(or $(DATA),$(RHYTHMIQ_DATA_DIR),../shared/data)" $(ARGS)
 
 clean: ## removes .venv and everything that was made, except the mesh's data in .state
 	@rm -rf .venv .venv.lock .venv.bootstrap .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

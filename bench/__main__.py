@@ -18,6 +18,7 @@ from rich.table import Table
 
 from bench import speed
 from bench.catalogues import catalogues, data_folder
+from bench.interactions import interactions
 
 REPORT = Path(__file__).parent / "reports" / "speed.json"
 MEMORY_LIMIT_MIB = 400
@@ -27,6 +28,7 @@ def rows(report: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
     """What is promised: figure, measured, limit, kept; None where there is no limit, only something to compare with."""
     full, profile = report["full"], report["profile"]
     memory = full["memory_mib"]["recommender"]
+    events = report["interactions"]["by_message_size"]["1000"]["per_second"]
     ours, peers, fast = (profile[name]["per_second"] for name in ("rhythmiq", "fastapi", "fastapi_uvloop"))
     return [
         (f"Recommend, {full['items']:,} items: p50", f"{full['p50_ms']} ms", "<= 15 ms", full["p50_ms"] <= 15),
@@ -55,6 +57,12 @@ def rows(report: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
             ">= 10,000 items/s",
             full["import_items_per_second"] >= 10_000,
         ),
+        (
+            "Interactions by stream, durable",
+            f"{events:,} events/s",
+            ">= 5,000 events/s",
+            events >= 5_000,
+        ),
         ("Recommender memory", f"{memory} MiB", f"<= {MEMORY_LIMIT_MIB} MB", memory * 1.048576 <= MEMORY_LIMIT_MIB),
     ]
 
@@ -68,6 +76,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         full, small = catalogues(folder, Path(scratch))
         report = speed.recommend(full, small=small, seconds=options.seconds)
+        report["interactions"] = interactions(small, seconds=options.seconds)
     report["catalogue"] = "spotify-tracks" if folder else "generated"
     report["machine"] = {"cores": os.cpu_count(), "python": platform.python_version(), "kernel": platform.release()}
     console = Console()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rhythmiq_cli.commands import import_catalog, profile, recommend, token, up
+from rhythmiq_cli.commands import import_catalog, import_history, profile, recommend, token, up
 
 app = typer.Typer(
     name="rhythmiq",
@@ -36,6 +36,7 @@ def _main(
 up.register(app)
 token.register(app)
 profile.register(app)
+import_history.register(import_catalog.app)
 app.add_typer(import_catalog.app)
 recommend.register(app)
 

@@ -9,9 +9,9 @@ import base64
 import binascii
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Protocol, Self, TypeVar, cast
+from typing import Generic, Protocol, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 import grpc
@@ -20,7 +20,13 @@ from google.rpc import error_details_pb2, status_pb2
 
 from rhythmiq.preference.v1 import preference_pb2_grpc
 from rhythmiq.profile.v1 import profile_pb2_grpc
-from rhythmiq.recommender.v1 import item_pb2, item_pb2_grpc, recommender_pb2_grpc
+from rhythmiq.recommender.v1 import (
+    interaction_pb2,
+    interaction_pb2_grpc,
+    item_pb2,
+    item_pb2_grpc,
+    recommender_pb2_grpc,
+)
 from rhythmiq.variable.v1 import variable_pb2_grpc
 from rhythmiq_cli.output import CommandError, ExitCode
 from rhythmiq_mesh.principal import Principal
@@ -85,6 +91,7 @@ class Client:
         self.variables = variable_pb2_grpc.VariableServiceStub(self._channel)
         self.catalog = item_pb2_grpc.CatalogServiceStub(self._channel)
         self.recommender = recommender_pb2_grpc.RecommenderServiceStub(self._channel)
+        self.interactions = interaction_pb2_grpc.InteractionServiceStub(self._channel)
 
     @property
     def profile_name(self) -> str:
@@ -100,14 +107,23 @@ class Client:
         except grpc.RpcError as error:
             raise call_error(error, self.address) from None
 
-    def import_items(self, requests: Sequence[item_pb2.ImportItemsRequest]) -> ImportStream:
-        """Starts an ImportItems stream; its `result` sends it again while the mesh is away for a moment."""
-        return ImportStream(self, requests)
-
-    def start_import(
+    def import_items(
         self, requests: Sequence[item_pb2.ImportItemsRequest]
-    ) -> grpc.Future[item_pb2.ImportItemsResponse]:
-        return self.catalog.ImportItems.future(iter(requests), timeout=IMPORT_STREAM_SECONDS, metadata=self._metadata)
+    ) -> RepeatedStream[item_pb2.ImportItemsResponse]:
+        """Starts an ImportItems stream. Items are stored by external id, so that repeating it is safe."""
+        method = self.catalog.ImportItems
+        return RepeatedStream(
+            lambda: method.future(iter(requests), timeout=IMPORT_STREAM_SECONDS, metadata=self._metadata), self.address
+        )
+
+    def stream_interactions(
+        self, requests: Sequence[interaction_pb2.StreamInteractionsRequest]
+    ) -> RepeatedStream[interaction_pb2.StreamInteractionsResponse]:
+        """Starts a StreamInteractions stream. What was recorded before is not recorded again: repeating it is safe."""
+        method = self.interactions.StreamInteractions
+        return RepeatedStream(
+            lambda: method.future(iter(requests), timeout=IMPORT_STREAM_SECONDS, metadata=self._metadata), self.address
+        )
 
     def close(self) -> None:
         self._channel.close()
@@ -121,27 +137,27 @@ class Client:
         self.close()
 
 
-class ImportStream:
-    """One ImportItems stream. Sending it again is safe: items are stored by external id."""
+class RepeatedStream(Generic[Response]):
+    """A client stream that `start` begins, and that is sent again as a whole while the mesh is away for a moment."""
 
-    def __init__(self, client: Client, requests: Sequence[item_pb2.ImportItemsRequest]) -> None:
-        self._client = client
-        self._requests = requests
-        self._future = client.start_import(requests)
+    def __init__(self, start: Callable[[], grpc.Future[Response]], address: str) -> None:
+        self._start = start
+        self._address = address
+        self._future = start()
 
-    def result(self) -> item_pb2.ImportItemsResponse:
+    def result(self) -> Response:
         """Waits for the answer. Raises CallError."""
         pause_s = _FIRST_PAUSE_S
         for left in reversed(range(_RETRIES + 1)):
             try:
                 return self._future.result()
             except grpc.RpcError as error:
-                refusal = call_error(error, self._client.address)
+                refusal = call_error(error, self._address)
             if refusal.status is not grpc.StatusCode.UNAVAILABLE or not left:
                 raise refusal
             time.sleep(pause_s)
             pause_s *= 2
-            self._future = self._client.start_import(self._requests)
+            self._future = self._start()
         raise AssertionError("the last attempt returns or raises")
 
     def cancel(self) -> None:

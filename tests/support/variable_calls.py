@@ -16,6 +16,7 @@ from harness import PAGE_TOKEN_KEY, metadata, profile_id, reason, serving, socke
 from pydantic import SecretStr
 
 from rhythmiq.profile.v1 import internal_pb2, internal_pb2_grpc, profile_pb2
+from rhythmiq.type.v1.erasure_pb2 import ErasureReceipt
 from rhythmiq.variable.v1 import variable_pb2, variable_pb2_grpc
 from rhythmiq_variable.bootstrap import bootstrap
 from rhythmiq_variable.config import VariableSettings
@@ -120,9 +121,9 @@ class Listener:
         request = variable_pb2.CreateVariableRequest(parent=self.name, variable=variable, request_id=request_id)
         return await self.stub.CreateVariable(request, metadata=self.metadata, timeout=20)
 
-    async def opt_out(self, name: str, etag: str = "") -> None:
+    async def opt_out(self, name: str, etag: str = "") -> ErasureReceipt:
         request = variable_pb2.DeleteVariableRequest(name=name, etag=etag)
-        await self.stub.DeleteVariable(request, metadata=self.metadata, timeout=20)
+        return await self.stub.DeleteVariable(request, metadata=self.metadata, timeout=20)
 
     async def get(self, name: str) -> variable_pb2.Variable:
         return await self.stub.GetVariable(variable_pb2.GetVariableRequest(name=name), metadata=self.metadata)

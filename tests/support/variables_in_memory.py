@@ -12,6 +12,7 @@ from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.paging import Place
 from rhythmiq_variable.model import (
     Draft,
+    Erasure,
     ExpiredReading,
     Kind,
     Reading,
@@ -30,7 +31,8 @@ class InMemoryVariables(InMemoryChildren[Variable]):
     def __init__(self) -> None:
         super().__init__()
         self.readings: dict[str, Reading] = {}
-        self.erasures: dict[str, str] = {}
+        self.erasures: dict[str, Erasure] = {}
+        self.with_readings: set[str] = set()
 
     def refuse(self, child: Variable) -> None:
         for found in self.below(child.profile_id):
@@ -38,6 +40,7 @@ class InMemoryVariables(InMemoryChildren[Variable]):
                 raise VariableExists(found.kind, found.name)
 
     def removed(self, child: Variable) -> None:
+        self._opted_out(child)
         self._erase_readings(child.id)
 
     async def all(self, profile_id: str) -> list[Variable]:
@@ -64,22 +67,35 @@ class InMemoryVariables(InMemoryChildren[Variable]):
         if stored is None or stored.etag != expected_etag:
             return False
         del self.stored[variable.id]
-        self.erasures[variable.id] = variable.profile_id
+        self._opted_out(variable)
         return True
 
-    async def erasing(self, profile_id: str, variable_id: str) -> bool:
-        return self.erasures.get(variable_id) == profile_id
+    def _opted_out(self, variable: Variable) -> None:
+        self.erasures[variable.id] = Erasure(variable.id, variable.profile_id, variable.kind)
+        self.with_readings.add(variable.id)
 
-    async def erase(self, variable_id: str) -> None:
-        self._erase_readings(variable_id)
+    async def erasing(self, profile_id: str, variable_id: str) -> Erasure | None:
+        found = self.erasures.get(variable_id)
+        return found if found is not None and found.profile_id == profile_id else None
+
+    async def erase(self, variable_id: str) -> int:
+        return self._erase_readings(variable_id)
+
+    def _erase_readings(self, variable_id: str) -> int:
+        gone = self._of(variable_id)
+        for reading in gone:
+            del self.readings[reading.id]
+        self.with_readings.discard(variable_id)
+        return len(gone)
+
+    async def finish(self, variable_id: str) -> None:
         self.erasures.pop(variable_id, None)
 
-    def _erase_readings(self, variable_id: str) -> None:
-        for reading in self._of(variable_id):
-            del self.readings[reading.id]
-
     async def unfinished_erasures(self, limit: int) -> list[str]:
-        return list(self.erasures)[:limit]
+        return sorted(self.with_readings)[:limit]
+
+    async def unfinished_copies(self, limit: int) -> list[Erasure]:
+        return [one for id_, one in self.erasures.items() if id_ not in self.with_readings][:limit]
 
     async def unfinished_rewrites(self, limit: int) -> list[Variable]:
         return []

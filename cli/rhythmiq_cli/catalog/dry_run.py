@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 
 from rhythmiq.recommender.v1 import item_pb2
 from rhythmiq_cli.catalog.convert import Converter, Violation
-from rhythmiq_cli.catalog.report import Journal, Rejection, Summary
+from rhythmiq_cli.catalog.report import Rejection, Summary
 from rhythmiq_cli.catalog.rows import Row
 from rhythmiq_cli.catalog.upload import chunks
+from rhythmiq_cli.imports.journal import Journal
 from rhythmiq_mesh.errors import InvalidArgument
 from rhythmiq_mesh.interceptors.validation import validate
 
@@ -27,7 +28,7 @@ def check_locally(
         chunk.rejections.sort(key=lambda rejection: rejection.line)
         summary.reject(chunk.rejections)
         summary.valid += chunk.rows - len(chunk.rejections)
-        journal.append(chunk.rejections)
+        journal.append(rejection.to_json() for rejection in chunk.rejections)
         observe(summary)
     return summary
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from rhythmiq_cli.catalog.convert import Violation
 
@@ -99,29 +98,3 @@ class Summary:
             "rejected": self.rejected,
             "valid": self.valid,
         }
-
-
-class Journal:
-    """The rejected rows of an import on the disk, one JSON object a line, in the order of the file."""
-
-    def __init__(self, path: Path, *, keep_bytes: int = 0) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path = path
-        self._file = path.open("ab")
-        # What an interrupted run wrote after its last checkpoint is written again.
-        self._file.truncate(keep_bytes)
-        self._file.seek(0, 2)
-
-    def append(self, rejections: Sequence[Rejection]) -> int:
-        """Writes them, and returns how long the journal is now, in bytes."""
-        self._file.write("".join(f"{rejection.to_json()}\n" for rejection in rejections).encode())
-        self._file.flush()
-        return self._file.tell()
-
-    def __iter__(self) -> Iterator[Rejection]:
-        with self.path.open(encoding="utf-8") as lines:
-            for text in lines:
-                yield Rejection.from_json(text)
-
-    def close(self) -> None:
-        self._file.close()

@@ -11,11 +11,12 @@ from itertools import islice
 from typing import Protocol
 
 from rhythmiq.recommender.v1 import item_pb2
-from rhythmiq_cli.catalog.checkpoint import Checkpoint, Position
 from rhythmiq_cli.catalog.convert import Converter, RowRejected, Violation
 from rhythmiq_cli.catalog.records import BadRow
-from rhythmiq_cli.catalog.report import Journal, Rejection, Summary
+from rhythmiq_cli.catalog.report import Rejection, Summary
 from rhythmiq_cli.catalog.rows import Row
+from rhythmiq_cli.imports.checkpoint import Checkpoint, Position
+from rhythmiq_cli.imports.journal import Journal
 from rhythmiq_cli.output import CommandError
 
 MAX_BATCH_ITEMS = 500
@@ -123,7 +124,7 @@ class Import:
         position = Position() if restart else checkpoint.load()
         self.summary = Summary.resumed(position.counts or {}, position.rows)
         self.journal = Journal(checkpoint.journal_path, keep_bytes=position.journal_bytes)
-        self.summary.remember(list(islice(self.journal, 1_000)))
+        self.summary.remember([Rejection.from_json(line) for line in islice(self.journal, 1_000)])
         self._send = send
         self._checkpoint = checkpoint
         self._observe = observe
@@ -165,7 +166,7 @@ class Import:
         self._rows += chunk.rows
         if self.summary.read != self._rows:
             raise CommandError(f"The server answered for {self.summary.read:,} of {self._rows:,} rows.")
-        journal_bytes = self.journal.append(chunk.rejections)
+        journal_bytes = self.journal.append(rejection.to_json() for rejection in chunk.rejections)
         self._checkpoint.save(Position(self._rows, self.summary.counts(), journal_bytes))
         self._observe(self.summary)
 

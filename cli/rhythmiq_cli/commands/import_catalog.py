@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rhythmiq_cli import options
-from rhythmiq_cli.catalog.checkpoint import Checkpoint
 from rhythmiq_cli.catalog.convert import Converter
 from rhythmiq_cli.catalog.mapping import resolve
-from rhythmiq_cli.catalog.progress import progress_on_stderr
-from rhythmiq_cli.catalog.report import Journal, Summary
+from rhythmiq_cli.catalog.report import Summary
 from rhythmiq_cli.catalog.rows import FORMATS, RowSource, open_rows
 from rhythmiq_cli.catalog.upload import Import
 from rhythmiq_cli.connect import client_for, import_folder
+from rhythmiq_cli.imports.checkpoint import Checkpoint
+from rhythmiq_cli.imports.journal import Journal, reported
+from rhythmiq_cli.imports.progress import progress_on_stderr
 from rhythmiq_cli.output import CommandError, ExitCode, note, print_json, print_line, tells_errors
 
 app = typer.Typer(name="import", help="Bring data of your own in.", no_args_is_help=True)
@@ -78,7 +77,7 @@ def import_catalog(
             summary = _dry_run(file, rows, converter, report)
         else:
             with client_for(address, token, admin=True) as client:
-                checkpoint = Checkpoint(import_folder(), file, resolved, client.address)
+                checkpoint = Checkpoint(import_folder(), [file], [resolved.digest(), client.address])
                 with checkpoint.locked(), progress_on_stderr(file.name, lambda: rows.progress) as observe:
                     running = Import(client.import_items, checkpoint, restart=restart, observe=observe)
                     summary = _run(running, rows, converter, checkpoint, report)
@@ -96,7 +95,7 @@ def _run(
     if done:
         note(f"Going on after row {done:,}, where the import was interrupted (--restart starts over).")
     try:
-        with closing(running.journal), _reported(running.journal, report):
+        with closing(running.journal), reported(running.journal, report):
             summary = running.run(iter(rows), converter)
     except KeyboardInterrupt:
         raise CommandError(
@@ -118,26 +117,8 @@ def _dry_run(file: Path, rows: RowSource, converter: Converter, report: Path | N
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder) / "rejected.jsonl")
         progress = progress_on_stderr(file.name, lambda: rows.progress)
-        with closing(journal), _reported(journal, report), progress as observe:
+        with closing(journal), reported(journal, report), progress as observe:
             return check_locally(iter(rows), converter, journal, observe)
-
-
-@contextmanager
-def _reported(journal: Journal, report: Path | None) -> Iterator[None]:
-    """Leaves the report behind however the import ends. It is opened before, so that a bad path costs no import."""
-    if report is None:
-        yield
-        return
-    try:
-        target = report.open("wb")
-    except OSError as error:
-        raise CommandError(f"Cannot write the report {report}: {error.strerror}.", ExitCode.USAGE) from None
-    with target:
-        try:
-            yield
-        finally:
-            with journal.path.open("rb") as written:
-                shutil.copyfileobj(written, target)
 
 
 def _tell(summary: Summary, report: Path | None, *, json: bool, dry_run: bool) -> None:

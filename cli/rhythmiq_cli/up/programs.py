@@ -28,7 +28,9 @@ _PEERS: Mapping[str, Mapping[str, str]] = {
     },
 }
 # Services with resources below a profile.
-_CHILDREN = ("preference", "variable", "tunevector")
+_CHILDREN = ("preference", "variable", "tunevector", "recommender")
+# Services that keep copies of readings, which an opt-out has to reach.
+_KEEPERS = ("recommender",)
 # All of these together, one after the other, are less than the 10 s in which everything has stopped.
 _SERVICE_GRACE_S = 2.5
 _SERVICE_STOP_S = 4.0
@@ -97,6 +99,8 @@ def service(name: str, sockets: Mapping[str, Path], mongo_uri: str, page_token_k
     settings |= {suffix: address_of(sockets[peer]) for suffix, peer in _PEERS[name].items()}
     if name == "profile":
         settings["CHILDREN_ADDRESSES"] = json.dumps([address_of(sockets[child]) for child in _CHILDREN])
+    if name == "variable":
+        settings["ERASURE_ADDRESSES"] = json.dumps([address_of(sockets[keeper]) for keeper in _KEEPERS])
     defaults = {prefix + "GRACE_SECONDS": str(_SERVICE_GRACE_S), "PYTHONUNBUFFERED": "1"}
     environment = defaults | dict(os.environ) | {prefix + key: value for key, value in settings.items()}
     return Program(name, [sys.executable, "-m", f"rhythmiq_{name}"], log, environment, _SERVICE_STOP_S)

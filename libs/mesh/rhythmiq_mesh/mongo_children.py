@@ -65,12 +65,12 @@ class MongoChildren(Generic[R]):
         these = {"_id": {"$in": list(ids)}, self._profile_field: profile_id}
 
         async def remove(session: Session) -> bool:
-            found = await self._children.find(these, {"unconfirmed": True}, session=session).to_list()
+            found = await self._children.find(these, session=session).to_list()
             if not all("unconfirmed" in document for document in found):
                 return False
             if found:
                 await self._children.delete_many(these, session=session)
-                await self._removed(profile_id, [document["_id"] for document in found], session)
+                await self._removed(profile_id, found, session)
                 await self._transactions.forget([document["unconfirmed"]["request"] for document in found], session)
             return True
 
@@ -82,16 +82,16 @@ class MongoChildren(Generic[R]):
         this = {"_id": child_id, self._profile_field: profile_id, "etag": etag}
 
         async def remove(session: Session) -> bool:
-            result = await self._children.delete_one(this, session=session)
-            if result.deleted_count:
-                await self._removed(profile_id, [child_id], session)
-            return result.deleted_count == 1
+            found: Document | None = await self._children.find_one_and_delete(this, session=session)
+            if found is not None:
+                await self._removed(profile_id, [found], session)
+            return found is not None
 
         async with self._lock(profile_id):
             return await self._transactions.run(remove)
 
-    async def _removed(self, profile_id: str, ids: Sequence[str], session: Session) -> None:
-        """What has to happen in the transaction that deletes these or takes them back."""
+    async def _removed(self, profile_id: str, children: Sequence[Document], session: Session) -> None:
+        """What has to happen in the transaction that deletes these documents or takes them back."""
 
     async def unconfirmed(self, created_before: datetime, limit: int) -> list[Child]:
         query = {"unconfirmed.since": {"$lt": created_before}}

@@ -54,8 +54,8 @@ class MongoPreferences(MongoChildren[Preference]):
             raise await self._exists(preference) from error
         return _preference(stored), replayed
 
-    async def _removed(self, profile_id: str, ids: Sequence[str], session: Session) -> None:
-        await self._counters.add(profile_id, -len(ids), session)
+    async def _removed(self, profile_id: str, children: Sequence[Document], session: Session) -> None:
+        await self._counters.add(profile_id, -len(children), session)
 
     async def replace(self, preference: Preference, *, expected_etag: str) -> bool:
         fields = _document(preference)

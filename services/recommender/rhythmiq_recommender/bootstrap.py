@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 
 from rhythmiq.recommender.v1 import (
@@ -23,6 +24,8 @@ from rhythmiq_recommender.compat_servicer import CompatServicer
 from rhythmiq_recommender.config import RecommenderSettings
 from rhythmiq_recommender.follow import CatalogFollower
 from rhythmiq_recommender.gateways import PreferenceLeanings, ProfileListeners, VariableReadings
+from rhythmiq_recommender.interactions.bootstrap import interaction_services
+from rhythmiq_recommender.interactions.mongo import MongoInteractions
 from rhythmiq_recommender.mongo import MongoItems
 from rhythmiq_recommender.mongo_feed import MongoItemFeed
 from rhythmiq_recommender.prior_ranker import PriorRanker
@@ -31,6 +34,7 @@ from rhythmiq_recommender.recommend_servicer import RecommenderServicer
 from rhythmiq_recommender.use_cases import DeleteItem, GetItem, ListItems, StoreItems
 
 _GET_PROFILE = "rhythmiq.profile.v1.ProfileService/GetProfile"
+_PROFILE_STATE = "rhythmiq.profile.v1.ProfileInternalService/GetProfileState"
 _LIST_PREFERENCES = "rhythmiq.preference.v1.PreferenceService/ListPreferences"
 _GET_ENVIRONMENT = "rhythmiq.variable.v1.VariableService/GetEnvironment"
 
@@ -41,8 +45,9 @@ def bootstrap(settings: RecommenderSettings) -> Server:
     store = database(client, settings.mongo_database)
     items = MongoItems(store)
     catalog = CatalogFollower(MongoItemFeed(store))
-    clock = SystemClock()
-    profile = open_channel(settings.profile_address, retried=[_GET_PROFILE])
+    interactions = MongoInteractions(store)
+    clock, tokens = SystemClock(), PageTokens(settings.page_token_key.get_secret_value().encode())
+    profile = open_channel(settings.profile_address, retried=[_GET_PROFILE, _PROFILE_STATE])
     preference = open_channel(settings.preference_address, retried=[_LIST_PREFERENCES])
     variable = open_channel(settings.variable_address, retried=[_GET_ENVIRONMENT])
     recommend = Recommend(
@@ -56,7 +61,7 @@ def bootstrap(settings: RecommenderSettings) -> Server:
     catalog_servicer = CatalogServicer(
         store=StoreItems(items, clock),
         get=GetItem(items),
-        list_items=ListItems(items, PageTokens(settings.page_token_key.get_secret_value().encode())),
+        list_items=ListItems(items, tokens),
         delete=DeleteItem(items),
     )
     return Server(
@@ -77,8 +82,18 @@ def bootstrap(settings: RecommenderSettings) -> Server:
                     CompatServicer(RecommendLikeSpotify(recommend)),
                 ),
             ),
+            *interaction_services(
+                interactions,
+                store=store,
+                catalog=catalog,
+                profile=profile,
+                variable=variable,
+                clock=clock,
+                tokens=tokens,
+                retention=timedelta(days=settings.interaction_retention_days),
+            ),
         ],
-        start=[items.ensure_indexes, catalog.load],
+        start=[items.ensure_indexes, interactions.ensure_indexes, catalog.load],
         background=[catalog.follow],
         checks=[partial(ping, client)],
         close=[profile.close, preference.close, variable.close, client.close],

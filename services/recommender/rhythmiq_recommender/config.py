@@ -19,3 +19,9 @@ class RecommenderSettings(ServiceSettings):
     profile_address: str = Field(description="Address of the profile service.", min_length=1)
     preference_address: str = Field(description="Address of the preference service.", min_length=1)
     variable_address: str = Field(description="Address of the variable service.", min_length=1)
+    interaction_retention_days: int = Field(
+        default=400,
+        ge=1,
+        le=3650,
+        description="Days after its event that an interaction is kept; older ones are refused.",
+    )

@@ -35,8 +35,8 @@ class MongoTuneVectors(MongoChildren[TuneVector]):
         stored, replayed = await self._once(vector.profile_id, key, insert)
         return vector_of(stored), replayed
 
-    async def _removed(self, profile_id: str, ids: Sequence[str], session: Session) -> None:
-        await self._counters.add(profile_id, -len(ids), session)
+    async def _removed(self, profile_id: str, children: Sequence[Document], session: Session) -> None:
+        await self._counters.add(profile_id, -len(children), session)
 
     async def replace(self, vector: TuneVector, *, expected_etag: str) -> bool:
         document = document_of(vector)

@@ -14,12 +14,14 @@ from rhythmiq_mesh.paging import PageTokens
 from rhythmiq_mesh.profiles import RETRIED, GrpcProfiles
 from rhythmiq_mesh.server import Server, Service
 from rhythmiq_variable.config import VariableSettings
+from rhythmiq_variable.copies import PATIENCE, GrpcCopies
 from rhythmiq_variable.model import COLLECTION
 from rhythmiq_variable.mongo import MongoVariables
 from rhythmiq_variable.mongo_readings import MongoReadings
 from rhythmiq_variable.recording import RecordReadings, RecordStream
 from rhythmiq_variable.servicer import VariableServicer
 from rhythmiq_variable.use_cases import (
+    CopiesUpkeep,
     CreateVariable,
     DeleteVariable,
     GetEnvironment,
@@ -38,12 +40,13 @@ def bootstrap(settings: VariableSettings) -> Server:
     variables, readings = MongoVariables(store), MongoReadings(store)
     channel = open_channel(settings.profile_address, retried=RETRIED)
     profiles, clock = GrpcProfiles(channel), SystemClock()
+    keepers = [open_channel(address) for address in settings.erasure_addresses]
     public = VariableServicer(
         create=CreateVariable(variables, children.Guard(variables, profiles), clock),
         get=GetVariable(variables),
         list_=ListVariables(variables),
         update=UpdateVariable(variables, clock),
-        delete=DeleteVariable(variables),
+        delete=DeleteVariable(variables, GrpcCopies(keepers), clock),
         record=RecordReadings(readings, clock),
         record_stream=RecordStream(readings, clock),
         list_readings=ListReadings(variables, readings, clock),
@@ -63,7 +66,8 @@ def bootstrap(settings: VariableSettings) -> Server:
         background=[
             Upkeep(variables, clock, settings.upkeep_seconds),
             children.Upkeep(variables, profiles, clock, settings.upkeep_seconds),
+            CopiesUpkeep(variables, GrpcCopies(keepers, timeout=PATIENCE), settings.upkeep_seconds),
         ],
         checks=[partial(ping, client)],
-        close=[channel.close, client.close],
+        close=[channel.close, *(keeper.close for keeper in keepers), client.close],
     )

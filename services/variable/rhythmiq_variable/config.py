@@ -17,6 +17,10 @@ class VariableSettings(ServiceSettings):
         default="rhythmiq_variable", description="Database of this service.", pattern=r"^[A-Za-z0-9_-]{1,63}$"
     )
     profile_address: str = Field(description="Address of the profile service.", min_length=1)
+    erasure_addresses: list[str] = Field(
+        default=[],
+        description="Addresses (a JSON list) of the services that keep copies of readings, which opt-outs erase too.",
+    )
     upkeep_seconds: float = Field(
         default=5.0,
         gt=0,

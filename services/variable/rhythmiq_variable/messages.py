@@ -9,11 +9,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.timeofday_pb2 import TimeOfDay
 
 from rhythmiq.type.v1.environment_pb2 import Environment
+from rhythmiq.type.v1.erasure_pb2 import ErasureReceipt
 from rhythmiq.variable.v1 import variable_pb2
 from rhythmiq_mesh.errors import InvalidArgument
 from rhythmiq_mesh.times import duration, set_timestamp
 from rhythmiq_variable import use_cases
-from rhythmiq_variable.model import DEFAULT_RETENTION, KINDS, Draft, Kind, Reading, Value, ValueType, Variable
+from rhythmiq_variable.model import DEFAULT_RETENTION, KINDS, Draft, Kind, Reading, Receipt, Value, ValueType, Variable
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NANOS: Final = 1_000_000_000
@@ -36,6 +37,11 @@ _ENUMS: Final[dict[ValueType, Any]] = {
 def kind_of(number: variable_pb2.Variable.Kind.ValueType) -> Kind:
     """The kind of an enum value that the schema has admitted."""
     return _KIND[number]
+
+
+def kind_number(kind: Kind) -> variable_pb2.Variable.Kind.ValueType:
+    """The enum value of a kind."""
+    return _KIND_NUMBER[kind]
 
 
 def retention_of(message: variable_pb2.Variable) -> timedelta:
@@ -104,6 +110,14 @@ def reading_message(reading: Reading) -> variable_pb2.Reading:
     set_timestamp(message.create_time, reading.create_time)
     set_timestamp(message.expire_time, reading.expire_time)
     _set_value(message, KINDS[reading.kind].value_type, reading.value)
+    return message
+
+
+def receipt_message(name: str, receipt: Receipt) -> ErasureReceipt:
+    """The API's view of an erasure."""
+    erased = [ErasureReceipt.Erased(what=part.what, count=part.count) for part in receipt.erased]
+    message = ErasureReceipt(name=name, erased=erased, pending=receipt.pending)
+    set_timestamp(message.erase_time, receipt.time)
     return message
 
 

@@ -177,6 +177,32 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True)
+class Erasure:
+    """An opt-out that has to reach what was kept of a kind: a removed variable."""
+
+    variable_id: str
+    profile_id: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How many of what: the plural as in resource names; with a kind behind a colon where only that was scrubbed."""
+
+    what: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What an opt-out has erased by `time`, and what it has still to reach."""
+
+    erased: Sequence[Erased]
+    pending: Sequence[str]
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """What a recording did: the readings in the order of the request, as they are stored, and how many were new.
 

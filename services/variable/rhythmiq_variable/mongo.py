@@ -19,7 +19,7 @@ from rhythmiq_variable.documents import (
     variable_document,
     variable_of,
 )
-from rhythmiq_variable.model import Kind, Variable, VariableExists
+from rhythmiq_variable.model import Erasure, Kind, Variable, VariableExists
 
 _MANY_SECONDS = 60.0
 """Bound of one operation on all readings of a variable; what it did not reach, its repetition does."""
@@ -64,8 +64,12 @@ class MongoVariables(MongoChildren[Variable]):
             await self.erase(variable_id)
         return True
 
-    async def _removed(self, profile_id: str, ids: Sequence[str], session: Session) -> None:
-        await self._erasures.insert_many([{"_id": each, "profile_id": profile_id} for each in ids], session=session)
+    async def _removed(self, profile_id: str, children: Sequence[Document], session: Session) -> None:
+        opt_outs = [
+            {"_id": child["_id"], "profile_id": profile_id, "kind": child["kind"], "readings": True}
+            for child in children
+        ]
+        await self._erasures.insert_many(opt_outs, session=session)
 
     async def all(self, profile_id: str) -> list[Variable]:
         found = await read(self._children, {"profile_id": profile_id}, limit=len(Kind))
@@ -113,19 +117,31 @@ class MongoVariables(MongoChildren[Variable]):
     async def remove(self, variable: Variable, *, expected_etag: str) -> bool:
         return await self._delete(variable.profile_id, variable.id, expected_etag)
 
-    async def erasing(self, profile_id: str, variable_id: str) -> bool:
+    async def erasing(self, profile_id: str, variable_id: str) -> Erasure | None:
         async with operation():
-            return await self._erasures.find_one({"_id": variable_id, "profile_id": profile_id}) is not None
+            found = await self._erasures.find_one({"_id": variable_id, "profile_id": profile_id})
+        return None if found is None else _erasure(found)
 
-    async def erase(self, variable_id: str) -> None:
+    async def erase(self, variable_id: str) -> int:
         # Recordings write the variable's document, so none can commit any more, and all that did are seen here.
         async with operation(_MANY_SECONDS):
-            await self._readings.delete_many({"variable_id": variable_id})
+            result = await self._readings.delete_many({"variable_id": variable_id})
+            await self._erasures.update_one({"_id": variable_id}, {"$set": {"readings": False}})
+        return result.deleted_count
+
+    async def finish(self, variable_id: str) -> None:
+        async with operation():
             await self._erasures.delete_one({"_id": variable_id})
 
     async def unfinished_erasures(self, limit: int) -> list[str]:
         async with operation():
-            return [found["_id"] for found in await self._erasures.find({}, {"_id": 1}).limit(limit).to_list()]
+            found = await self._erasures.find({"readings": True}, {"_id": 1}).limit(limit).to_list()
+        return [document["_id"] for document in found]
+
+    async def unfinished_copies(self, limit: int) -> list[Erasure]:
+        async with operation():
+            found = await self._erasures.find({"readings": False}).limit(limit).to_list()
+        return [_erasure(document) for document in found]
 
     async def forget_expired(self, now: datetime) -> None:
         async with operation(_MANY_SECONDS):
@@ -135,6 +151,10 @@ class MongoVariables(MongoChildren[Variable]):
         async with operation():
             found = self._children.find(query).sort([("create_time", ASCENDING), ("_id", ASCENDING)]).limit(limit)
             return [variable_of(document) for document in await found.to_list()]
+
+
+def _erasure(document: Document) -> Erasure:
+    return Erasure(document["_id"], document["profile_id"], Kind(document["kind"]))
 
 
 def _latest_after(variable: Variable, expired: datetime) -> Document:

@@ -9,7 +9,7 @@ from typing import Protocol
 from rhythmiq_mesh.children import ChildRepository
 from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.paging import Place
-from rhythmiq_variable.model import Draft, Reading, Recorded, Span, Variable
+from rhythmiq_variable.model import Draft, Erased, Erasure, Kind, Reading, Recorded, Span, Variable
 
 
 class VariableRepository(ChildRepository[Variable], Protocol):
@@ -38,16 +38,24 @@ class VariableRepository(ChildRepository[Variable], Protocol):
         """
         ...
 
-    async def erasing(self, profile_id: str, variable_id: str) -> bool:
-        """Whether a removed variable may still have readings."""
+    async def erasing(self, profile_id: str, variable_id: str) -> Erasure | None:
+        """The erasure of a removed variable, unless it is finished."""
         ...
 
-    async def erase(self, variable_id: str) -> None:
-        """Erases the readings of a removed variable; done when it returns."""
+    async def erase(self, variable_id: str) -> int:
+        """Erases the readings of a removed variable; done when it returns. How many."""
+        ...
+
+    async def finish(self, variable_id: str) -> None:
+        """Notes that nothing is left of a removed variable, here or elsewhere."""
         ...
 
     async def unfinished_erasures(self, limit: int) -> list[str]:
         """Ids of removed variables that may still have readings."""
+        ...
+
+    async def unfinished_copies(self, limit: int) -> list[Erasure]:
+        """Erasures of which only copies elsewhere may be left."""
         ...
 
     async def unfinished_rewrites(self, limit: int) -> list[Variable]:
@@ -56,6 +64,14 @@ class VariableRepository(ChildRepository[Variable], Protocol):
 
     async def forget_expired(self, now: datetime) -> None:
         """Erases `latest` where it has expired."""
+        ...
+
+
+class Copies(Protocol):
+    """What other services keep of readings."""
+
+    async def erase(self, profile_id: str, kind: Kind) -> tuple[list[Erased], bool]:
+        """Erases a kind everywhere: what was erased where that could be reached, and whether that was everywhere."""
         ...
 
 

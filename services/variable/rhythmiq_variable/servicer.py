@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 import grpc
-from google.protobuf.empty_pb2 import Empty
 
+from rhythmiq.type.v1.erasure_pb2 import ErasureReceipt
 from rhythmiq.variable.v1 import variable_pb2, variable_pb2_grpc
 from rhythmiq_mesh.masks import merge
 from rhythmiq_mesh.names import child_id_of
@@ -21,6 +21,7 @@ from rhythmiq_variable.messages import (
     environment_message,
     kind_of,
     reading_message,
+    receipt_message,
     retention_of,
     time_of,
     variable_message,
@@ -96,10 +97,10 @@ class VariableServicer(variable_pb2_grpc.VariableServiceServicer):
 
         return variable_message(await self._update(profile_id, child_id_of(patch.name), patch.etag, change))
 
-    async def DeleteVariable(self, request: variable_pb2.DeleteVariableRequest, context: Context) -> Empty:
+    async def DeleteVariable(self, request: variable_pb2.DeleteVariableRequest, context: Context) -> ErasureReceipt:
         profile_id = current_principal().require_owner(request.name)
-        await self._delete(profile_id, child_id_of(request.name), request.etag)
-        return Empty()
+        receipt = await self._delete(profile_id, child_id_of(request.name), request.etag)
+        return receipt_message(request.name, receipt)
 
     async def RecordReading(self, request: variable_pb2.RecordReadingRequest, context: Context) -> variable_pb2.Reading:
         profile_id = current_principal().require_owner(request.parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,13 +20,17 @@ from rhythmiq_mesh.paging import Place
 from rhythmiq_mesh.rounds import rounds
 from rhythmiq_variable.model import (
     COLLECTION,
+    Erased,
     Kind,
     Reading,
+    Receipt,
     Span,
     Variable,
     VariableNotFound,
 )
-from rhythmiq_variable.ports import ReadingRepository, VariableRepository
+from rhythmiq_variable.ports import Copies, ReadingRepository, VariableRepository
+
+log = logging.getLogger("rhythmiq.variable")
 
 _ATTEMPTS = 5
 _UPKEEP_BATCH = 100
@@ -110,27 +115,38 @@ class UpdateVariable:
 
 @dataclass(frozen=True)
 class DeleteVariable:
-    """Opts out, and returns once the readings are erased.
+    """Opts out, and returns once the readings are erased, and copies of them where those could be reached.
 
-    Repeated after an interruption it finishes what was begun. Raises VariableNotFound, EtagMismatch, Unavailable.
+    Upkeep reaches the others. Repeated after an interruption it finishes what was begun.
+    Raises VariableNotFound, EtagMismatch, Unavailable.
     """
 
     variables: VariableRepository
+    copies: Copies
+    clock: Clock
 
-    async def __call__(self, profile_id: str, variable_id: str, etag: str) -> None:
+    async def __call__(self, profile_id: str, variable_id: str, etag: str) -> Receipt:
+        kind = await self._remove(profile_id, variable_id, etag)
+        readings = Erased("readings", await self.variables.erase(variable_id))
+        elsewhere, everywhere = await self.copies.erase(profile_id, kind)
+        if everywhere:
+            await self.variables.finish(variable_id)
+        pending = [] if everywhere else [f"copies:{kind.value.lower()}"]
+        return Receipt([readings, *elsewhere], pending, self.clock.now())
+
+    async def _remove(self, profile_id: str, variable_id: str, etag: str) -> Kind:
+        name = child_name(profile_id, COLLECTION, variable_id)
         for _ in range(_ATTEMPTS):
             stored = await self.variables.get(profile_id, variable_id)
             if stored is None:
-                if not await self.variables.erasing(profile_id, variable_id):
-                    raise VariableNotFound(child_name(profile_id, COLLECTION, variable_id))
-                break
+                erasure = await self.variables.erasing(profile_id, variable_id)
+                if erasure is None:
+                    raise VariableNotFound(name)
+                return erasure.kind
             check_etag(etag, stored.etag, stored.name)
             if await self.variables.remove(stored, expected_etag=stored.etag):
-                break
-        else:
-            name = child_name(profile_id, COLLECTION, variable_id)
-            raise Aborted(f"{name} is being changed by other calls: try again")
-        await self.variables.erase(variable_id)
+                return stored.kind
+        raise Aborted(f"{name} is being changed by other calls: try again")
 
 
 @dataclass(frozen=True)
@@ -200,3 +216,29 @@ class Upkeep:
         for variable in await self.variables.unfinished_rewrites(_UPKEEP_BATCH):
             await self.variables.rewrite(variable)
         await self.variables.forget_expired(self.clock.now())
+
+
+@dataclass(frozen=True)
+class CopiesUpkeep:
+    """Brings opt-outs to the services that keep copies and could not be reached. Any number may run at once.
+
+    Apart from Upkeep, whose work shall not wait for a service that hangs.
+    """
+
+    variables: VariableRepository
+    copies: Copies
+    seconds: float
+
+    async def __call__(self) -> None:
+        """Rounds without end, `seconds` apart."""
+        await rounds(self.once, self.seconds)
+
+    async def once(self) -> None:
+        """One round."""
+        for erasure in await self.variables.unfinished_copies(_UPKEEP_BATCH):
+            _, everywhere = await self.copies.erase(erasure.profile_id, erasure.kind)
+            if not everywhere:
+                # Whoever is away now is away for the next one too.
+                log.warning("an opt-out has not reached every service yet", extra={"variable": erasure.variable_id})
+                return
+            await self.variables.finish(erasure.variable_id)

@@ -97,7 +97,10 @@ async def test_erasure_interrupted_by_a_crash_is_finished_at_the_next_start(
         await listener.batch([noise(n, ago(minutes=n)) for n in range(10)])
     # As a process leaves it that dies right after the opt-out was committed.
     await stored[VARIABLES].delete_one({"_id": variable.uid})
-    await stored[ERASURES].insert_one({"_id": variable.uid, "profile_id": listener.name.split("/")[1]})
+    profile_id = listener.name.split("/")[1]
+    await stored[ERASURES].insert_one(
+        {"_id": variable.uid, "profile_id": profile_id, "kind": "AMBIENT_NOISE", "readings": True}
+    )
 
     async def erased() -> bool:
         return not (await stored[READINGS].count_documents({}) or await stored[ERASURES].count_documents({}))

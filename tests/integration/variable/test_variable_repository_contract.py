@@ -17,6 +17,7 @@ from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.mongo import connect, database
 from rhythmiq_variable.model import (
     Draft,
+    Erasure,
     ExpiredReading,
     Kind,
     Span,
@@ -274,12 +275,18 @@ async def test_removed_variable_is_erased_until_it_is_done(repositories: Reposit
     assert not await repositories.variables.remove(made, expected_etag="stale")
     assert await repositories.variables.remove(made, expected_etag=made.etag)
     assert not await repositories.variables.remove(made, expected_etag=made.etag)
-    assert await repositories.variables.erasing(profile_id, made.id)
+    erasure = Erasure(made.id, profile_id, made.kind)
+    assert await repositories.variables.erasing(profile_id, made.id) == erasure
     assert not await repositories.variables.erasing(str(uuid4()), made.id)
     assert await repositories.variables.unfinished_erasures(10) == [made.id]
+    assert await repositories.variables.unfinished_copies(10) == []
     with pytest.raises(VariableNotOptedIn):
         await repositories.readings.record(profile_id, [noise(2)], NOW, None)
-    await repositories.variables.erase(made.id)
+    assert await repositories.variables.erase(made.id) == 1
+    assert await repositories.variables.unfinished_erasures(10) == []
+    assert await repositories.variables.unfinished_copies(10) == [erasure]
+    await repositories.variables.finish(made.id)
+    assert await repositories.variables.unfinished_copies(10) == []
     assert not await repositories.variables.erasing(profile_id, made.id)
     assert await repositories.readings.page(made, Span(), NOW, None, 10) == []
 

@@ -173,7 +173,10 @@ def test_a_service_is_told_where_its_peers_are_and_keeps_the_users_settings(
         "unix:/run/preference.sock",
         "unix:/run/variable.sock",
         "unix:/run/tunevector.sock",
+        "unix:/run/recommender.sock",
     ]
+    variable = programs.service("variable", sockets, "mongodb://x", "k" * 32, log).environment
+    assert json.loads(variable["RHYTHMIQ_VARIABLE_ERASURE_ADDRESSES"]) == ["unix:/run/recommender.sock"]
     recommender = programs.service("recommender", sockets, "mongodb://x", "k" * 32, log).environment
     assert recommender["RHYTHMIQ_RECOMMENDER_VARIABLE_ADDRESS"] == "unix:/run/variable.sock"
 

@@ -18,9 +18,20 @@ from rhythmiq_mesh.errors import (
     NotFound,
 )
 from rhythmiq_mesh.parents import ProfileState
-from rhythmiq_variable.model import DEFAULT_RETENTION, Draft, Kind, Span, ValueType, Variable, VariableNotOptedIn
+from rhythmiq_variable.model import (
+    DEFAULT_RETENTION,
+    Draft,
+    Erased,
+    Kind,
+    Receipt,
+    Span,
+    ValueType,
+    Variable,
+    VariableNotOptedIn,
+)
 from rhythmiq_variable.recording import RecordReadings, RecordStream
 from rhythmiq_variable.use_cases import (
+    CopiesUpkeep,
     CreateVariable,
     DeleteVariable,
     GetEnvironment,
@@ -48,19 +59,34 @@ class ActiveProfiles:
 
 
 @dataclass
+class OtherServices:
+    """Where copies of readings are kept, which may be away."""
+
+    away: bool = False
+    copies: Counter[Kind] = field(default_factory=Counter)
+
+    async def erase(self, profile_id: str, kind: Kind) -> tuple[list[Erased], bool]:
+        if self.away:
+            return [], False
+        return [Erased(f"copies:{kind.value.lower()}", self.copies.pop(kind, 0))], True
+
+
+@dataclass
 class World:
     """The service without its network and its database."""
 
     store: InMemoryVariables = field(default_factory=InMemoryVariables)
     clock: StillClock = field(default_factory=StillClock)
+    others: OtherServices = field(default_factory=OtherServices)
 
     def __post_init__(self) -> None:
         self.readings = InMemoryReadings(self.store)
         self.update = UpdateVariable(self.store, self.clock)
-        self.delete = DeleteVariable(self.store)
+        self.delete = DeleteVariable(self.store, self.others, self.clock)
         self.record = RecordReadings(self.readings, self.clock)
         self.stream = RecordStream(self.readings, self.clock)
         self.environment = GetEnvironment(self.store, self.clock)
+        self.copies_upkeep = CopiesUpkeep(self.store, self.others, 1)
         self.upkeep = Upkeep(self.store, self.clock, 1)
 
     async def opt_in(self, kind: Kind = Kind.AMBIENT_NOISE, retention: timedelta = DEFAULT_RETENTION) -> Variable:
@@ -83,12 +109,15 @@ async def one_by_one(drafts: Sequence[Draft | Exception]) -> AsyncIterator[Draft
         yield draft
 
 
-async def test_taken_back_variable_takes_its_readings_with_it() -> None:
+async def test_taken_back_variable_takes_its_readings_and_their_copies_with_it() -> None:
     world = World()
     variable = await world.opt_in()
     await world.record(PROFILE, [noise(1)])
+    world.others.copies[Kind.AMBIENT_NOISE] = 1
     assert await world.store.take_back(PROFILE, [variable.id])
-    assert (world.store.stored, world.store.readings, world.store.erasures) == ({}, {}, {})
+    assert (world.store.stored, world.store.readings) == ({}, {})
+    await world.copies_upkeep.once()
+    assert (world.others.copies, world.store.erasures) == ({}, {})
 
 
 async def test_delete_repeated_after_an_interruption_finishes_the_erasure() -> None:
@@ -103,12 +132,37 @@ async def test_delete_repeated_after_an_interruption_finishes_the_erasure() -> N
         await world.delete(PROFILE, variable.id, "")
 
 
+async def test_receipt_counts_readings_and_copies() -> None:
+    world = World()
+    variable = await world.opt_in()
+    await world.record(PROFILE, [noise(1), noise(2, HOUR)])
+    world.others.copies[Kind.AMBIENT_NOISE] = 7
+    receipt = await world.delete(PROFILE, variable.id, "")
+    assert receipt == Receipt([Erased("readings", 2), Erased("copies:ambient_noise", 7)], [], NOW)
+    assert world.store.erasures == {}
+
+
+async def test_opt_out_reaches_a_service_that_was_away_without_being_asked_again() -> None:
+    world = World()
+    world.others.away = True
+    world.others.copies.update({Kind.AMBIENT_NOISE: 7, Kind.ACTIVITY: 1})
+    variables = [await world.opt_in(), await world.opt_in(Kind.ACTIVITY)]
+    receipts = [await world.delete(PROFILE, variable.id, "") for variable in variables]
+    assert [receipt.pending for receipt in receipts] == [["copies:ambient_noise"], ["copies:activity"]]
+    await world.copies_upkeep.once()
+    assert len(world.store.erasures) == 2
+    world.others.away = False
+    await world.copies_upkeep.once()
+    assert (world.others.copies, world.store.erasures) == ({}, {})
+
+
 async def test_upkeep_finishes_an_interrupted_erasure() -> None:
     world = World()
     variable = await world.opt_in()
     await world.record(PROFILE, [noise(1)])
     await world.store.remove(variable, expected_etag=variable.etag)
     await world.upkeep.once()
+    await world.copies_upkeep.once()
     assert (world.store.readings, world.store.erasures) == ({}, {})
 
 
@@ -130,7 +184,7 @@ async def test_change_that_always_loses_the_race_is_aborted() -> None:
     with pytest.raises(Aborted):
         await UpdateVariable(busy, world.clock)(PROFILE, variable.id, "", lambda v: v)
     with pytest.raises(Aborted):
-        await DeleteVariable(busy)(PROFILE, variable.id, "")
+        await DeleteVariable(busy, world.others, world.clock)(PROFILE, variable.id, "")
 
 
 async def test_stale_etag_is_refused() -> None:

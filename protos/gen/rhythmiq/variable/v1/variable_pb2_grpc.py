@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
+from rhythmiq.type.v1 import erasure_pb2 as rhythmiq_dot_type_dot_v1_dot_erasure__pb2
 from rhythmiq.variable.v1 import variable_pb2 as rhythmiq_dot_variable_dot_v1_dot_variable__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -60,7 +60,7 @@ class VariableServiceStub:
         self.DeleteVariable = channel.unary_unary(
                 '/rhythmiq.variable.v1.VariableService/DeleteVariable',
                 request_serializer=rhythmiq_dot_variable_dot_v1_dot_variable__pb2.DeleteVariableRequest.SerializeToString,
-                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                response_deserializer=rhythmiq_dot_type_dot_v1_dot_erasure__pb2.ErasureReceipt.FromString,
                 _registered_method=True)
         self.RecordReading = channel.unary_unary(
                 '/rhythmiq.variable.v1.VariableService/RecordReading',
@@ -128,7 +128,8 @@ class VariableServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteVariable(self, request, context):
-        """Opts out and erases the readings. Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH).
+        """Opts out, erases the readings and scrubs the kind from stored interactions. The receipt says what, how many and when.
+        Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -202,7 +203,7 @@ def add_VariableServiceServicer_to_server(servicer, server):
             'DeleteVariable': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteVariable,
                     request_deserializer=rhythmiq_dot_variable_dot_v1_dot_variable__pb2.DeleteVariableRequest.FromString,
-                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                    response_serializer=rhythmiq_dot_type_dot_v1_dot_erasure__pb2.ErasureReceipt.SerializeToString,
             ),
             'RecordReading': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordReading,
@@ -366,7 +367,7 @@ class VariableService:
             target,
             '/rhythmiq.variable.v1.VariableService/DeleteVariable',
             rhythmiq_dot_variable_dot_v1_dot_variable__pb2.DeleteVariableRequest.SerializeToString,
-            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            rhythmiq_dot_type_dot_v1_dot_erasure__pb2.ErasureReceipt.FromString,
             options,
             channel_credentials,
             insecure,

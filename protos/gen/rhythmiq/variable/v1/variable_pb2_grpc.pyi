@@ -4,8 +4,8 @@ isort:skip_file
 """
 
 from collections import abc as _abc
-from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
+from rhythmiq.type.v1 import erasure_pb2 as _erasure_pb2
 from rhythmiq.variable.v1 import variable_pb2 as _variable_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -51,8 +51,10 @@ class VariableServiceStub:
 
     Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH); INVALID_ARGUMENT for immutable or unknown fields in the mask.
     """
-    DeleteVariable: _grpc.UnaryUnaryMultiCallable[_variable_pb2.DeleteVariableRequest, _empty_pb2.Empty]
-    """Opts out and erases the readings. Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH)."""
+    DeleteVariable: _grpc.UnaryUnaryMultiCallable[_variable_pb2.DeleteVariableRequest, _erasure_pb2.ErasureReceipt]
+    """Opts out, erases the readings and scrubs the kind from stored interactions. The receipt says what, how many and when.
+    Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH).
+    """
     RecordReading: _grpc.UnaryUnaryMultiCallable[_variable_pb2.RecordReadingRequest, _variable_pb2.Reading]
     """Records one reading. Recording the same variable, observe_time and source again changes nothing and
     returns what was stored first.
@@ -96,8 +98,10 @@ class VariableServiceAsyncStub(VariableServiceStub):
 
     Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH); INVALID_ARGUMENT for immutable or unknown fields in the mask.
     """
-    DeleteVariable: _aio.UnaryUnaryMultiCallable[_variable_pb2.DeleteVariableRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Opts out and erases the readings. Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH)."""
+    DeleteVariable: _aio.UnaryUnaryMultiCallable[_variable_pb2.DeleteVariableRequest, _erasure_pb2.ErasureReceipt]  # type: ignore[assignment]
+    """Opts out, erases the readings and scrubs the kind from stored interactions. The receipt says what, how many and when.
+    Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH).
+    """
     RecordReading: _aio.UnaryUnaryMultiCallable[_variable_pb2.RecordReadingRequest, _variable_pb2.Reading]  # type: ignore[assignment]
     """Records one reading. Recording the same variable, observe_time and source again changes nothing and
     returns what was stored first.
@@ -168,8 +172,10 @@ class VariableServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _variable_pb2.DeleteVariableRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Opts out and erases the readings. Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH)."""
+    ) -> _typing.Union[_erasure_pb2.ErasureReceipt, _abc.Awaitable[_erasure_pb2.ErasureReceipt]]:
+        """Opts out, erases the readings and scrubs the kind from stored interactions. The receipt says what, how many and when.
+        Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH).
+        """
 
     @_abc_1.abstractmethod
     def RecordReading(

@@ -1,7 +1,8 @@
 """How far an import has come, on the disk: so that the same command goes on after an interruption.
 
-A checkpoint is written only after the server has answered for every row before it. It belongs to a file (path, size,
-time of change), a mapping and a server: with any other of them an import starts from the first row.
+A checkpoint is written only after the server has answered for every row before it. It belongs to files (path, size,
+time of change) and to what is done with them, such as a mapping and a server: with any other of them an import starts
+from the first row.
 """
 
 from __future__ import annotations
@@ -9,12 +10,11 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rhythmiq_cli.catalog.mapping import Mapping
 from rhythmiq_cli.output import CommandError, ExitCode
 
 
@@ -28,11 +28,17 @@ class Position:
 
 
 class Checkpoint:
-    """The checkpoint of one import in `folder` (made when missing, private to the user)."""
+    """The checkpoint of one import in `folder` (made when missing, private to the user).
 
-    def __init__(self, folder: Path, file: Path, mapping: Mapping, server: str) -> None:
-        status = file.stat()
-        identity = [str(file.resolve()), status.st_size, status.st_mtime_ns, mapping.digest(), server]
+    `parameters` are all that the result depends on beside the files.
+    """
+
+    def __init__(self, folder: Path, files: Sequence[Path], parameters: Sequence[str]) -> None:
+        identity: list[str | int] = []
+        for file in files:
+            status = file.stat()
+            identity += [str(file.resolve()), status.st_size, status.st_mtime_ns]
+        identity += parameters
         key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
         self._path = folder / f"{key}.json"
         self.journal_path = folder / f"{key}.rejected.jsonl"

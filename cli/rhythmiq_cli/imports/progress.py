@@ -6,17 +6,26 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from rhythmiq_cli.catalog.report import Summary
-
 _SECONDS_BETWEEN_LINES = 5.0
 
 
+class Counts(Protocol):
+    """How many rows were read, and how many of them could not be used."""
+
+    @property
+    def read(self) -> int: ...
+
+    @property
+    def rejected(self) -> int: ...
+
+
 @contextmanager
-def progress_on_stderr(name: str, share: Callable[[], float]) -> Iterator[Callable[[Summary], None]]:
+def progress_on_stderr(name: str, share: Callable[[], float]) -> Iterator[Callable[[Counts], None]]:
     """Shows how far `share` (0 to 1) has come each time the returned function is called with the counts."""
     if not sys.stderr.isatty():
         yield _lines(name, share)
@@ -33,10 +42,21 @@ def progress_on_stderr(name: str, share: Callable[[], float]) -> Iterator[Callab
         yield lambda summary: bar.update(task, completed=share(), rows=summary.read, rejected=summary.rejected)
 
 
-def _lines(name: str, share: Callable[[], float]) -> Callable[[Summary], None]:
+@contextmanager
+def listing_on_stderr(name: str, unit: str) -> Iterator[Callable[[int], None]]:
+    """Shows how many there are so far, of what nobody knows how many there will be; only on a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    console = Console(stderr=True)
+    with console.status(f"{name} …") as status:
+        yield lambda count: status.update(f"{name}: {count:,} {unit}")
+
+
+def _lines(name: str, share: Callable[[], float]) -> Callable[[Counts], None]:
     last = time.monotonic()
 
-    def show(summary: Summary) -> None:
+    def show(summary: Counts) -> None:
         nonlocal last
         if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
             last = time.monotonic()

@@ -1,0 +1,1 @@
+"""Listening histories of elsewhere: reading them, finding their tracks in the catalogue, and recording them."""

@@ -1,0 +1,1 @@
+"""Learning from what listeners did: signals, features, ranker, model file, proof of quality. Offline and pure."""

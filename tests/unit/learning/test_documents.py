@@ -1,0 +1,13 @@
+"""docs/learning.md names every feature that there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rhythmiq_recommender.learning.describe import feature_table
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+
+
+def test_the_feature_list_of_the_documentation_is_current() -> None:
+    assert feature_table() in (DOCS / "learning.md").read_text()
