@@ -38,7 +38,7 @@ class CatalogServicer(item_pb2_grpc.CatalogServiceServicer):
     ) -> item_pb2.ImportItemsResponse:
         """Recommendations see the imported items soon after the answer, in every replica alike.
 
-        Within about a second for a thousand items, two for 66,000 (see CatalogFollower).
+        Within about a second for a thousand items; for how long many take see CatalogFollower.
         """
         current_principal().require_admin()
         summary = ImportSummary()
