@@ -36,7 +36,10 @@ class CatalogServicer(item_pb2_grpc.CatalogServiceServicer):
     async def ImportItems(
         self, request_iterator: AsyncIterator[item_pb2.ImportItemsRequest], context: Context
     ) -> item_pb2.ImportItemsResponse:
-        """Recommendations see the imported items within about a second of the answer, in every replica alike."""
+        """Recommendations see the imported items soon after the answer, in every replica alike.
+
+        Within about a second for a thousand items; for how long many take see CatalogFollower.
+        """
         current_principal().require_admin()
         summary = ImportSummary()
         storing: asyncio.Task[None] | None = None
