@@ -3,7 +3,7 @@
 rate = (positives + strength x prior) / (events + strength); the prior of a rate in surroundings is the rate overall.
 
 For the events that it was fitted on, a rate counts strictly earlier events only. Without times it leaves the event
-itself out; beware: such a rate carries its event's label, inverted, and trees find that on small data (docs/quality.md).
+itself out; beware: such a rate carries its event's label, inverted, and trees find that (docs/quality.md).
 """
 
 from __future__ import annotations
