@@ -63,7 +63,10 @@ def show(console: Console, section: Section) -> None:
 
 
 def _say(progress: Progress, task: TaskID, text: str) -> None:
-    progress.update(task, description=text)
+    if progress.console.is_terminal:
+        progress.update(task, description=text)
+    else:
+        progress.console.print(text)
 
 
 def _mean(value: Estimate | float) -> float:

@@ -140,6 +140,19 @@ def test_leaving_out_an_event_is_the_same_as_never_having_seen_it(signal: Rates 
                 assert column[row] == pytest.approx(alone.x[0, alone.names.index(name)], abs=1e-5), name
 
 
+def test_rates_of_past_events_count_only_what_came_before_them() -> None:
+    tables = planted.ratings(120)
+    time = np.random.default_rng(0).integers(0, 60, 120).astype(np.float64)
+    dated = replace(tables, events=replace(tables.events, time=time))
+    left = Rates(strength=2.0).fit(dated, 0).left_out()["rate_item"]
+    positive = dated.positive
+    for row in range(120):
+        before = time < time[row]
+        overall = (positive[before].sum() + 2 * 0.5) / (before.sum() + 2)
+        same = before & (tables.events.item == tables.events.item[row])
+        assert left[row] == pytest.approx((positive[same].sum() + 2 * overall) / (same.sum() + 2), abs=1e-5)
+
+
 def test_effects_left_out_are_those_of_a_fit_without_the_event() -> None:
     tables = planted.ratings(80)
     fixed = Effects(steps=0)  # variances at their start, so that both fits share them

@@ -21,8 +21,8 @@ from rhythmiq_recommender.learning.signals.kinds import KINDS, SETTING
 from rhythmiq_recommender.learning.signals.signal import Blank, Feature, Pairs, as_float
 from rhythmiq_recommender.learning.tables import Context, FloatArray, IntArray, Need, RawArray, Tables
 
-LARGEST = 4_000
-"""Events up to which the closed form is used: 4,000 take some 5 GB-seconds a step."""
+LARGEST = 2_000
+"""Events up to which the closed form is used: 2,000 with all kinds of surroundings take some 2 GB while fitting."""
 _PULL = 2.0
 """Weak exponential prior that pulls variances to zero: effects must be earned."""
 _STEPS = 30

@@ -1,6 +1,9 @@
 """Smoothed shares of positives: by listener, item, group and genre, overall and in the surroundings at hand.
 
 rate = (positives + strength x prior) / (events + strength); the prior of a rate in surroundings is the rate overall.
+
+For the events that it was fitted on, a rate counts strictly earlier events only. Without times it leaves the event
+itself out; beware: such a rate carries its event's label, inverted, and trees find that (docs/quality.md).
 """
 
 from __future__ import annotations
@@ -37,6 +40,22 @@ def smoothed_left_out(key: IntArray, positive: RawArray, prior: RawArray, streng
     count = np.bincount(key[known], minlength=width)[at] - 1
     yes = np.bincount(key[known], weights=positive[known], minlength=width)[at] - positive
     return np.where(known, (yes + strength * prior) / (count + strength), prior)
+
+
+def smoothed_before(key: IntArray, time: RawArray, positive: RawArray, prior: RawArray, strength: float) -> RawArray:
+    """The rate of each event's own key from events of strictly earlier time."""
+    order = np.lexsort((time, key))
+    k, t, yes = key[order], time[order], positive[order]
+    new_key = np.r_[True, k[1:] != k[:-1]]
+    new_time = new_key | np.r_[True, t[1:] != t[:-1]]
+    place = np.arange(len(k))
+    key_start = np.maximum.accumulate(np.where(new_key, place, 0))
+    time_start = np.maximum.accumulate(np.where(new_time, place, 0))
+    total = np.r_[0.0, np.cumsum(yes)]
+    count, earlier = np.empty(len(k)), np.empty(len(k))
+    count[order] = time_start - key_start
+    earlier[order] = total[time_start] - total[key_start]
+    return np.where(key >= 0, (earlier + strength * prior) / (count + strength), prior)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +103,18 @@ class FittedRates(Blank):
         theirs = self._keys(past.events.user, past.events.item)
 
         def rate(key: IntArray, wanted: IntArray, prior: RawArray) -> RawArray:
+            if left_out and past.events.time is not None:
+                return smoothed_before(key, past.events.time, positive, prior, strength)
             if left_out:
                 return smoothed_left_out(key, positive, prior, strength)
             return smoothed(key, wanted, positive, prior, strength)
 
         count = len(keys["item"])
         overall = np.full(count, positive.mean())
-        if left_out and count > 1:
+        if left_out and past.events.time is not None:
+            half = np.full(count, 0.5)  # before anything was heard
+            overall = smoothed_before(np.zeros(count, np.int64), past.events.time, positive, half, strength)
+        elif left_out and count > 1:
             overall = (positive.sum() - positive) / (count - 1)
         found = {f"rate_{who}": rate(theirs[who], keys[who], overall) for who in keys}
         for kind in CATEGORIES:
@@ -110,6 +134,6 @@ class FittedRates(Blank):
         return self._rates(keys, queries.context.take(pairs.query), left_out=False)
 
     def left_out(self) -> Mapping[str, FloatArray]:
-        """Each event's rates without it."""
+        """Each event's rates from what came before it; without times, from all others."""
         past = self._past
         return self._rates(self._keys(past.events.user, past.events.item), past.context, left_out=True)
