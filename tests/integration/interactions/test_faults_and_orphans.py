@@ -20,13 +20,15 @@ Code = grpc.StatusCode
 GONE = {"PROFILE_NOT_FOUND", "PROFILE_NOT_ACTIVE"}
 ROUNDS = 100
 MESSAGES, SIZE = 60, 25
+SENT_TO_ITS_END = "Internal error from Core"
+"""grpc.aio's words, in place of the service's status, where a message is being sent when the service ends the call."""
 
 
 async def refusal(call: object) -> str:
     try:
         await call  # type: ignore[misc]
     except grpc.aio.AioRpcError as error:
-        return reason(error) or str(error.code())
+        return reason(error) or error.details() or str(error.code())
     return ""
 
 
@@ -56,7 +58,8 @@ async def test_deletion_of_a_profile_racing_recordings_leaves_no_orphan_and_lose
                 leave(),
             )
             count = await stored["interactions"].count_documents({"profile_id": listener.profile_id})
-            assert {streamed, single} <= {"", *GONE}
+            assert single in {"", *GONE}
+            assert streamed in {"", SENT_TO_ITS_END, *GONE}
             assert left in {"", "PROFILE_HAS_CHILDREN"}
             assert not count or left, "an orphan"
             outcomes.append((left, "some" if count else "none"))
