@@ -215,7 +215,7 @@ def test_profile_with_preferences_is_kept_until_they_are_gone(rest: httpx.Client
     profile = f"/{LocalMesh.profile_name(who)}"
     answer = rest.delete(profile)
     assert refusal(answer) == (400, 9, "PROFILE_HAS_CHILDREN")
-    assert "1 preferences" in answer.json()["message"]
+    assert "preferences (1)" in answer.json()["message"]
     rest.delete(f"/{created['name']}")
     assert rest.delete(profile).status_code == 200
     orphan = {"type": "GENRE", "value": "rock", "weight": 1}
