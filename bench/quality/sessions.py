@@ -26,7 +26,7 @@ PROTOCOL = (
     "after, where its item occurs in the training part; mean of five windows. {reading}"
 )
 READINGS = {
-    "A": "Sessions as they are: some 1,279 predictions a window (reproduces the quoted references exactly).",
+    "A": "Sessions as they are: some 1,279 predictions a window (reproduces the quoted references).",
     "B": "Items unseen in training are first removed from test sessions: some 1,136 predictions a window (README).",
 }
 QUOTED = {
