@@ -32,10 +32,11 @@ def recommend(catalogue: Path, *, small: Path, seconds: float) -> Section:
     measured: Section = {}
     for label, file in (("small", small), ("full", catalogue)):
         with running_mesh() as mesh:
+            # Before the import, so that the first question follows its end at once.
+            listener = make_listener(mesh, f"bench-{label}", *_tastes(file))
             started = time.perf_counter()
             imported = json.loads(mesh.run("import", "catalog", str(file), "--json"))
             import_seconds = time.perf_counter() - started
-            listener = make_listener(mesh, f"bench-{label}", *_tastes(file))
             measured[label] = _recommend_once(mesh, listener, seconds) | {
                 "items": imported["created"],
                 "import_items_per_second": round(imported["read"] / import_seconds),
@@ -56,7 +57,7 @@ def _recommend_once(mesh: Mesh, listener: Listener, seconds: float) -> Section:
 
 
 def _until_searchable(mesh: Mesh, request: bytes) -> float:
-    """Seconds until what was imported is recommended; then checks that the answer is the whole one."""
+    """Seconds from the import's end until items are recommended; then checks that the answer is the whole one."""
     start = time.monotonic()
     while not (answer := asyncio.run(_one(mesh.port, request))).get("recommendations"):
         if time.monotonic() - start > _FRESH_SECONDS:

@@ -53,6 +53,8 @@ class Mongod:
                     *("--dbpath", str(self._folder), "--port", str(self._port), "--bind_ip", "127.0.0.1"),
                     *("--replSet", "test", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.5"),
                     *("--setParameter", "ttlMonitorSleepSecs=1"),
+                    # For failCommand, by which a test loses a connection at a chosen command.
+                    *("--setParameter", "enableTestCommands=1"),
                 ],
                 stdout=log,
                 stderr=log,

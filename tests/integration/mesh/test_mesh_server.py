@@ -22,7 +22,7 @@ from rhythmiq_mesh.config import ServiceSettings
 from rhythmiq_mesh.deadline import remaining, set_deadline
 from rhythmiq_mesh.errors import DeadlineExceeded, MeshError, NotFound, Unavailable
 from rhythmiq_mesh.interceptors.errors import RemoteError
-from rhythmiq_mesh.mongo import connect, database, operation, ping
+from rhythmiq_mesh.mongo import connect, database, operation, ping, read
 from rhythmiq_mesh.principal import Principal, current_principal, set_principal
 from rhythmiq_mesh.server import MAX_MESSAGE_BYTES, Server, Service
 
@@ -317,3 +317,18 @@ async def test_callers_short_deadline_is_not_told_as_an_outage(mongo_uri: str) -
     set_deadline(None)
     await client.close()
     assert reasons == {"DEADLINE_EXCEEDED"}
+
+
+@pytest.mark.parametrize(("lost", "answered"), [(1, True), (2, False)])
+async def test_read_whose_connection_is_lost_is_asked_again_once(mongod: Mongod, lost: int, answered: bool) -> None:
+    client = connect(mongod.uri, app="test")
+    collection = database(client, "reads")["things"]
+    await collection.insert_one({"_id": "kept"})
+    losing = {"failCommands": ["find"], "closeConnection": True}
+    await client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": lost}, "data": losing})
+    if answered:
+        assert await read(collection, {"_id": "kept"}, limit=1) == [{"_id": "kept"}]
+    else:
+        with pytest.raises(Unavailable):
+            await read(collection, {"_id": "kept"}, limit=1)
+    await client.close()
