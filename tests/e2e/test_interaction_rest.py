@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,25 +14,6 @@ import pytest
 from local_mesh import LocalMesh, untyped, wait_until
 
 from rhythmiq.recommender.v1 import interaction_pb2, interaction_pb2_grpc
-
-
-@pytest.fixture
-def who() -> str:
-    return f"listener-{uuid.uuid4()}"
-
-
-@pytest.fixture
-def rest(mesh: LocalMesh, who: str) -> Iterator[httpx.Client]:
-    """A listener with a profile who shares nothing."""
-    with mesh.client(who) as client:
-        created = client.post("/profiles", json={"email": f"{who}@example.org"})
-        assert created.status_code == 200, created.text
-        yield client
-
-
-@pytest.fixture
-def profile(who: str) -> str:
-    return LocalMesh.profile_name(who)
 
 
 @pytest.fixture

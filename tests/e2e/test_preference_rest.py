@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,20 +10,6 @@ import pytest
 from local_mesh import LocalMesh
 
 MEMBERS = {"name", "uid", "type", "value", "weight", "origin", "createTime", "updateTime", "etag"}
-
-
-@pytest.fixture
-def who() -> str:
-    return f"listener-{uuid.uuid4()}"
-
-
-@pytest.fixture
-def rest(mesh: LocalMesh, who: str) -> Iterator[httpx.Client]:
-    """A listener with a profile and no preferences."""
-    with mesh.client(who) as client:
-        created = client.post("/profiles", json={"email": f"{who}@example.org"})
-        assert created.status_code == 200, created.text
-        yield client
 
 
 @pytest.fixture

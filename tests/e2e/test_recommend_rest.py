@@ -16,22 +16,12 @@ BED = {"ambientNoiseDba": 30, "activity": "LYING", "localTime": {"hours": 23, "m
 
 
 @pytest.fixture
-def who() -> str:
-    return f"listener-{uuid.uuid4()}"
-
-
-@pytest.fixture
 def rest(mesh: LocalMesh, who: str) -> Iterator[httpx.Client]:
     """A listener with a profile and nothing else."""
     with mesh.client(who) as client:
         created = client.post("/profiles", json={"email": f"{who}@example.org", "timeZone": "Europe/Vienna"})
         assert created.status_code == 200, created.text
         yield client
-
-
-@pytest.fixture
-def profile(who: str) -> str:
-    return LocalMesh.profile_name(who)
 
 
 def recommend(rest: httpx.Client, profile: str, **body: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from statistics import correlation, mean
 from typing import Any
@@ -19,20 +19,6 @@ from rhythmiq.profile.v1 import internal_pb2, internal_pb2_grpc
 LOUD_RUN = {"ambientNoiseDba": 78, "activity": "RUNNING", "localTime": {"hours": 18}}
 QUIET_BED = {"ambientNoiseDba": 30, "activity": "LYING", "localTime": {"hours": 23, "minutes": 30}}
 PLAYLIST = {"kind": "PLAYLIST", "mode": "AI_DRIVEN", "length": {"count": 20}}
-
-
-@pytest.fixture
-def who() -> str:
-    return f"listener-{uuid.uuid4()}"
-
-
-@pytest.fixture
-def rest(mesh: LocalMesh, who: str) -> Iterator[httpx.Client]:
-    """A listener with a profile and no tune vectors."""
-    with mesh.client(who) as client:
-        created = client.post("/profiles", json={"email": f"{who}@example.org"})
-        assert created.status_code == 200, created.text
-        yield client
 
 
 @pytest.fixture

@@ -3,32 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 from local_mesh import LocalMesh
-
-
-@pytest.fixture
-def who() -> str:
-    return f"listener-{uuid.uuid4()}"
-
-
-@pytest.fixture
-def rest(mesh: LocalMesh, who: str) -> Iterator[httpx.Client]:
-    """A listener with a profile who shares nothing."""
-    with mesh.client(who) as client:
-        created = client.post("/profiles", json={"email": f"{who}@example.org"})
-        assert created.status_code == 200, created.text
-        yield client
-
-
-@pytest.fixture
-def profile(who: str) -> str:
-    return LocalMesh.profile_name(who)
 
 
 def opt_in(rest: httpx.Client, profile: str, kind: str = "AMBIENT_NOISE", **fields: Any) -> dict[str, Any]:
