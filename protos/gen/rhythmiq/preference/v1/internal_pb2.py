@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from rhythmiq.preference.v1 import preference_pb2 as rhythmiq_dot_preference_dot_v1_dot_preference__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%rhythmiq/preference/v1/internal.proto\x12\x16rhythmiq.preference.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\'rhythmiq/preference/v1/preference.proto\"\x9c\x02\n#BatchWriteLearnedPreferencesRequest\x12K\n\x06parent\x18\x01 \x01(\tB;\xbaH8r624^profiles/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$\x12\x43\n\x0bpreferences\x18\x02 \x03(\x0b\x32\".rhythmiq.preference.v1.PreferenceB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64\x12\x63\n\nrequest_id\x18\x03 \x01(\tBO\xbaHLrG2E^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$\xd8\x01\x01\"\x8f\x01\n$BatchWriteLearnedPreferencesResponse\x12\x37\n\x0bpreferences\x18\x01 \x03(\x0b\x32\".rhythmiq.preference.v1.Preference\x12\x16\n\x0ekept_set_count\x18\x02 \x01(\x05\x12\x16\n\x0eleft_out_count\x18\x03 \x01(\x05\x32\xb7\x01\n\x19PreferenceInternalService\x12\x99\x01\n\x1c\x42\x61tchWriteLearnedPreferences\x12;.rhythmiq.preference.v1.BatchWriteLearnedPreferencesRequest\x1a<.rhythmiq.preference.v1.BatchWriteLearnedPreferencesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%rhythmiq/preference/v1/internal.proto\x12\x16rhythmiq.preference.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\'rhythmiq/preference/v1/preference.proto\"\xab\x02\n#BatchWriteLearnedPreferencesRequest\x12K\n\x06parent\x18\x01 \x01(\tB;\xbaH8r624^profiles/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$\x12\x41\n\x0bpreferences\x18\x02 \x03(\x0b\x32\".rhythmiq.preference.v1.PreferenceB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12\x63\n\nrequest_id\x18\x03 \x01(\tBO\xbaHLrG2E^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$\xd8\x01\x01\x12\x0f\n\x07replace\x18\x04 \x01(\x08\"\xc9\x01\n$BatchWriteLearnedPreferencesResponse\x12\x37\n\x0bpreferences\x18\x01 \x03(\x0b\x32\".rhythmiq.preference.v1.Preference\x12\x16\n\x0ekept_set_count\x18\x02 \x01(\x05\x12\x16\n\x0eleft_out_count\x18\x03 \x01(\x05\x12!\n\x19\x64\x65leted_by_listener_count\x18\x04 \x01(\x05\x12\x15\n\rremoved_count\x18\x05 \x01(\x05\x32\xb7\x01\n\x19PreferenceInternalService\x12\x99\x01\n\x1c\x42\x61tchWriteLearnedPreferences\x12;.rhythmiq.preference.v1.BatchWriteLearnedPreferencesRequest\x1a<.rhythmiq.preference.v1.BatchWriteLearnedPreferencesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,13 +36,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHWRITELEARNEDPREFERENCESREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_BATCHWRITELEARNEDPREFERENCESREQUEST'].fields_by_name['parent']._serialized_options = b'\272H8r624^profiles/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
   _globals['_BATCHWRITELEARNEDPREFERENCESREQUEST'].fields_by_name['preferences']._loaded_options = None
-  _globals['_BATCHWRITELEARNEDPREFERENCESREQUEST'].fields_by_name['preferences']._serialized_options = b'\272H\007\222\001\004\010\001\020d'
+  _globals['_BATCHWRITELEARNEDPREFERENCESREQUEST'].fields_by_name['preferences']._serialized_options = b'\272H\005\222\001\002\020d'
   _globals['_BATCHWRITELEARNEDPREFERENCESREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_BATCHWRITELEARNEDPREFERENCESREQUEST'].fields_by_name['request_id']._serialized_options = b'\272HLrG2E^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$\330\001\001'
   _globals['_BATCHWRITELEARNEDPREFERENCESREQUEST']._serialized_start=136
-  _globals['_BATCHWRITELEARNEDPREFERENCESREQUEST']._serialized_end=420
-  _globals['_BATCHWRITELEARNEDPREFERENCESRESPONSE']._serialized_start=423
-  _globals['_BATCHWRITELEARNEDPREFERENCESRESPONSE']._serialized_end=566
-  _globals['_PREFERENCEINTERNALSERVICE']._serialized_start=569
-  _globals['_PREFERENCEINTERNALSERVICE']._serialized_end=752
+  _globals['_BATCHWRITELEARNEDPREFERENCESREQUEST']._serialized_end=435
+  _globals['_BATCHWRITELEARNEDPREFERENCESRESPONSE']._serialized_start=438
+  _globals['_BATCHWRITELEARNEDPREFERENCESRESPONSE']._serialized_end=639
+  _globals['_PREFERENCEINTERNALSERVICE']._serialized_start=642
+  _globals['_PREFERENCEINTERNALSERVICE']._serialized_end=825
 # @@protoc_insertion_point(module_scope)

@@ -26,9 +26,12 @@ class BatchWriteLearnedPreferencesRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     PREFERENCES_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REPLACE_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     request_id: _builtins.str
     """UUID4 that makes the call safe to repeat (AIP-155)."""
+    replace: _builtins.bool
+    """Learned preferences of the profile that are not among `preferences` are removed: what is no longer borne out."""
     @_builtins.property
     def preferences(self) -> _containers.RepeatedCompositeFieldContainer[_preference_pb2.Preference]: ...
     def __init__(
@@ -37,10 +40,11 @@ class BatchWriteLearnedPreferencesRequest(_message.Message):
         parent: _builtins.str = ...,
         preferences: _abc.Iterable[_preference_pb2.Preference] | None = ...,
         request_id: _builtins.str = ...,
+        replace: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "preferences", b"preferences", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "preferences", b"preferences", "replace", b"replace", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -53,10 +57,16 @@ class BatchWriteLearnedPreferencesResponse(_message.Message):
     PREFERENCES_FIELD_NUMBER: _builtins.int
     KEPT_SET_COUNT_FIELD_NUMBER: _builtins.int
     LEFT_OUT_COUNT_FIELD_NUMBER: _builtins.int
+    DELETED_BY_LISTENER_COUNT_FIELD_NUMBER: _builtins.int
+    REMOVED_COUNT_FIELD_NUMBER: _builtins.int
     kept_set_count: _builtins.int
     """How many were left alone because the listener had set them."""
     left_out_count: _builtins.int
     """How many were left out because of the limit."""
+    deleted_by_listener_count: _builtins.int
+    """How many were left out because the listener had deleted them."""
+    removed_count: _builtins.int
+    """How many learned before were removed, by `replace` or to keep the limit."""
     @_builtins.property
     def preferences(self) -> _containers.RepeatedCompositeFieldContainer[_preference_pb2.Preference]:
         """Those created or updated."""
@@ -67,10 +77,12 @@ class BatchWriteLearnedPreferencesResponse(_message.Message):
         preferences: _abc.Iterable[_preference_pb2.Preference] | None = ...,
         kept_set_count: _builtins.int = ...,
         left_out_count: _builtins.int = ...,
+        deleted_by_listener_count: _builtins.int = ...,
+        removed_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kept_set_count", b"kept_set_count", "left_out_count", b"left_out_count", "preferences", b"preferences"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_by_listener_count", b"deleted_by_listener_count", "kept_set_count", b"kept_set_count", "left_out_count", b"left_out_count", "preferences", b"preferences", "removed_count", b"removed_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -48,7 +48,8 @@ class PreferenceInternalServiceServicer:
 
     def BatchWriteLearnedPreferences(self, request, context):
         """Writes learned preferences (origin LEARNED) in one batch, by type and value: one that was learned before is updated,
-        one that the listener set is left alone, and what exceeds the limit of 100 is left out, weakest first.
+        one that the listener set is left alone, one that the listener deleted stays deleted, and what exceeds the limit of
+        100 is left out, weakest first. Here `confidence`, `evidence_count` and `evidence_time` are input.
 
         Errors: NOT_FOUND (PROFILE_NOT_FOUND); FAILED_PRECONDITION (PROFILE_NOT_ACTIVE).
         """

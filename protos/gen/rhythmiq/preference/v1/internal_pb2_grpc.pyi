@@ -35,7 +35,8 @@ class PreferenceInternalServiceStub:
     def __new__(cls, channel: _aio.Channel) -> PreferenceInternalServiceAsyncStub: ...
     BatchWriteLearnedPreferences: _grpc.UnaryUnaryMultiCallable[_internal_pb2.BatchWriteLearnedPreferencesRequest, _internal_pb2.BatchWriteLearnedPreferencesResponse]
     """Writes learned preferences (origin LEARNED) in one batch, by type and value: one that was learned before is updated,
-    one that the listener set is left alone, and what exceeds the limit of 100 is left out, weakest first.
+    one that the listener set is left alone, one that the listener deleted stays deleted, and what exceeds the limit of
+    100 is left out, weakest first. Here `confidence`, `evidence_count` and `evidence_time` are input.
 
     Errors: NOT_FOUND (PROFILE_NOT_FOUND); FAILED_PRECONDITION (PROFILE_NOT_ACTIVE).
     """
@@ -47,7 +48,8 @@ class PreferenceInternalServiceAsyncStub(PreferenceInternalServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     BatchWriteLearnedPreferences: _aio.UnaryUnaryMultiCallable[_internal_pb2.BatchWriteLearnedPreferencesRequest, _internal_pb2.BatchWriteLearnedPreferencesResponse]  # type: ignore[assignment]
     """Writes learned preferences (origin LEARNED) in one batch, by type and value: one that was learned before is updated,
-    one that the listener set is left alone, and what exceeds the limit of 100 is left out, weakest first.
+    one that the listener set is left alone, one that the listener deleted stays deleted, and what exceeds the limit of
+    100 is left out, weakest first. Here `confidence`, `evidence_count` and `evidence_time` are input.
 
     Errors: NOT_FOUND (PROFILE_NOT_FOUND); FAILED_PRECONDITION (PROFILE_NOT_ACTIVE).
     """
@@ -62,7 +64,8 @@ class PreferenceInternalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_internal_pb2.BatchWriteLearnedPreferencesResponse, _abc.Awaitable[_internal_pb2.BatchWriteLearnedPreferencesResponse]]:
         """Writes learned preferences (origin LEARNED) in one batch, by type and value: one that was learned before is updated,
-        one that the listener set is left alone, and what exceeds the limit of 100 is left out, weakest first.
+        one that the listener set is left alone, one that the listener deleted stays deleted, and what exceeds the limit of
+        100 is left out, weakest first. Here `confidence`, `evidence_count` and `evidence_time` are input.
 
         Errors: NOT_FOUND (PROFILE_NOT_FOUND); FAILED_PRECONDITION (PROFILE_NOT_ACTIVE).
         """

@@ -76,6 +76,9 @@ class Preference(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    EVIDENCE_COUNT_FIELD_NUMBER: _builtins.int
+    EVIDENCE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     uid: _builtins.str
     type: Global___Preference.Type.ValueType
@@ -85,10 +88,18 @@ class Preference(_message.Message):
     """-1 (avoid) to 1 (seek)."""
     origin: Global___Preference.Origin.ValueType
     etag: _builtins.str
+    confidence: _builtins.float
+    """Of a learned preference: how sure it is, 0 to 1; 0 for one that was set."""
+    evidence_count: _builtins.int
+    """Of a learned preference: how many interactions it rests on; 0 for one that was set."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def evidence_time(self) -> _timestamp_pb2.Timestamp:
+        """Of a learned preference: when the newest of them happened."""
+
     def __init__(
         self,
         *,
@@ -101,10 +112,13 @@ class Preference(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        confidence: _builtins.float = ...,
+        evidence_count: _builtins.int = ...,
+        evidence_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "create_time", b"create_time", "update_time", b"update_time", "weight", b"weight"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "create_time", b"create_time", "evidence_time", b"evidence_time", "update_time", b"update_time", "weight", b"weight"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "create_time", b"create_time", "etag", b"etag", "name", b"name", "origin", b"origin", "type", b"type", "uid", b"uid", "update_time", b"update_time", "value", b"value", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "confidence", b"confidence", "create_time", b"create_time", "etag", b"etag", "evidence_count", b"evidence_count", "evidence_time", b"evidence_time", "name", b"name", "origin", b"origin", "type", b"type", "uid", b"uid", "update_time", b"update_time", "value", b"value", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__weight: _TypeAlias = _typing.Literal["weight"]  # noqa: Y015
     _WhichOneofArgType__weight: _TypeAlias = _typing.Literal["_weight", b"_weight"]  # noqa: Y015

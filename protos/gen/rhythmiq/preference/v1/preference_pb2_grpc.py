@@ -103,7 +103,7 @@ class PreferenceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeletePreference(self, request, context):
-        """Deletes a preference. Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH).
+        """Deletes a preference. A learned one is not learned again. Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -52,7 +52,7 @@ class PreferenceServiceStub:
     INVALID_ARGUMENT for immutable or unknown fields in the mask, or nothing to change.
     """
     DeletePreference: _grpc.UnaryUnaryMultiCallable[_preference_pb2.DeletePreferenceRequest, _empty_pb2.Empty]
-    """Deletes a preference. Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH)."""
+    """Deletes a preference. A learned one is not learned again. Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH)."""
 
 @_typing.type_check_only
 class PreferenceServiceAsyncStub(PreferenceServiceStub):
@@ -77,7 +77,7 @@ class PreferenceServiceAsyncStub(PreferenceServiceStub):
     INVALID_ARGUMENT for immutable or unknown fields in the mask, or nothing to change.
     """
     DeletePreference: _aio.UnaryUnaryMultiCallable[_preference_pb2.DeletePreferenceRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Deletes a preference. Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH)."""
+    """Deletes a preference. A learned one is not learned again. Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH)."""
 
 class PreferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     """What a listener leans towards, or away from."""
@@ -129,6 +129,6 @@ class PreferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _preference_pb2.DeletePreferenceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Deletes a preference. Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH)."""
+        """Deletes a preference. A learned one is not learned again. Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH)."""
 
 def add_PreferenceServiceServicer_to_server(servicer: PreferenceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -34,7 +34,7 @@ from rhythmiq.type.v1 import environment_pb2 as rhythmiq_dot_type_dot_v1_dot_env
 from rhythmiq.variable.v1 import variable_pb2 as rhythmiq_dot_variable_dot_v1_dot_variable__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)rhythmiq/recommender/v1/recommender.proto\x12\x17rhythmiq.recommender.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\'rhythmiq/preference/v1/preference.proto\x1a\"rhythmiq/recommender/v1/item.proto\x1a\x1crhythmiq/type/v1/audio.proto\x1a\"rhythmiq/type/v1/environment.proto\x1a#rhythmiq/variable/v1/variable.proto\"\x9d\x05\n\x10RecommendRequest\x12h\n\x06parent\x18\x01 \x01(\tBX\xe2\x41\x01\x02\xfa\x41\x16\n\x14rhythmiq.dev/Profile\xbaH8r624^profiles/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$\x12:\n\x04kind\x18\x02 \x01(\x0e\x32\".rhythmiq.recommender.v1.Item.KindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1e\n\x05\x63ount\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xc8\x01(\x01H\x00\x88\x01\x01\x12\x32\n\x0b\x65nvironment\x18\x04 \x01(\x0b\x32\x1d.rhythmiq.type.v1.Environment\x12(\n\x06tuning\x18\x05 \x01(\x0b\x32\x18.rhythmiq.type.v1.Tuning\x12&\n\x05seeds\x18\x06 \x01(\x0b\x32\x17.rhythmiq.type.v1.Seeds\x12W\n\rexclude_items\x18\x07 \x03(\tB@\xbaH=\x92\x01:\x10\xe8\x07\"5r321^items/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$\x12\x38\n\x06\x66ilter\x18\x08 \x01(\x0b\x32(.rhythmiq.recommender.v1.RecommendFilter\x12\x11\n\x04seed\x18\t \x01(\x04H\x01\x88\x01\x01\x12\x46\n\x04mode\x18\n \x01(\x0e\x32..rhythmiq.recommender.v1.RecommendRequest.ModeB\x08\xbaH\x05\x82\x01\x02\x10\x01\"<\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bUSER_GUIDED\x10\x01\x12\r\n\tAI_DRIVEN\x10\x02\x42\x08\n\x06_countB\x07\n\x05_seed\"\xeb\x04\n\x0fRecommendFilter\x12 \n\x06genres\x18\x01 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x32\"\x06r\x04\x10\x01\x18\x64\x12(\n\x0e\x65xclude_genres\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x32\"\x06r\x04\x10\x01\x18\x64\x12M\n\x08\x65xplicit\x18\x03 \x01(\x0e\x32\x31.rhythmiq.recommender.v1.RecommendFilter.ExplicitB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x46\n\tlanguages\x18\x04 \x03(\tB3\xbaH0\x92\x01-\x10\x32\")r\'\x18#2#^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$\x12\"\n\x08min_year\x18\x05 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x8fN(\xe8\x07H\x00\x88\x01\x01\x12\"\n\x08max_year\x18\x06 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x8fN(\xe8\x07H\x01\x88\x01\x01\x12+\n\x0f\x65xclude_artists\x18\x07 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xc8\x01\"\x07r\x05\x10\x01\x18\xf4\x03\"T\n\x08\x45xplicit\x12\x18\n\x14\x45XPLICIT_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x45XCLUDE\x10\x01\x12\x0e\n\nONLY_CLEAN\x10\x02\x12\x11\n\rONLY_EXPLICIT\x10\x03:\x8f\x01\xbaH\x8b\x01\x1a\x88\x01\n\x0c\x66ilter.years\x12*min_year must not be greater than max_year\x1aL!has(this.min_year) || !has(this.max_year) || this.min_year <= this.max_yearB\x0b\n\t_min_yearB\x0b\n\t_max_year\"\x9c\x02\n\x11RecommendResponse\x12@\n\x0frecommendations\x18\x01 \x03(\x0b\x32\'.rhythmiq.recommender.v1.Recommendation\x12<\n\x0b\x65nvironment\x18\x02 \x03(\x0b\x32\'.rhythmiq.recommender.v1.EnvironmentUse\x12;\n\x0bpreferences\x18\x03 \x03(\x0b\x32&.rhythmiq.recommender.v1.PreferenceUse\x12\x0e\n\x06ranker\x18\x04 \x01(\t\x12:\n\x0c\x64\x65gradations\x18\x05 \x03(\x0b\x32$.rhythmiq.recommender.v1.Degradation\"\x8c\x01\n\x0eRecommendation\x12+\n\x04item\x18\x01 \x01(\x0b\x32\x1d.rhythmiq.recommender.v1.Item\x12\x0c\n\x04rank\x18\x02 \x01(\x05\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x30\n\x07reasons\x18\x04 \x03(\x0b\x32\x1f.rhythmiq.recommender.v1.Reason\"\xe8\x01\n\x06Reason\x12\x34\n\x05group\x18\x01 \x01(\x0e\x32%.rhythmiq.recommender.v1.Reason.Group\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\x12\x0c\n\x04text\x18\x04 \x01(\t\"s\n\x05Group\x12\x15\n\x11GROUP_UNSPECIFIED\x10\x00\x12\x10\n\x0cSURROUNDINGS\x10\x01\x12\x0f\n\x0bPREFERENCES\x10\x02\x12\n\n\x06TUNING\x10\x03\x12\t\n\x05SEEDS\x10\x04\x12\x0e\n\nPOPULARITY\x10\x05\x12\t\n\x05OTHER\x10\x06\"\xac\x02\n\x0e\x45nvironmentUse\x12\x31\n\x04kind\x18\x01 \x01(\x0e\x32#.rhythmiq.variable.v1.Variable.Kind\x12>\n\x06origin\x18\x02 \x01(\x0e\x32..rhythmiq.recommender.v1.EnvironmentUse.Origin\x12,\n\x05value\x18\x03 \x01(\x0b\x32\x1d.rhythmiq.type.v1.Environment\x12&\n\x03\x61ge\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"Q\n\x06Origin\x12\x16\n\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x0b\n\x07READING\x10\x01\x12\x0b\n\x07REQUEST\x10\x02\x12\x15\n\x11PROFILE_TIME_ZONE\x10\x03\"s\n\rPreferenceUse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x35\n\x04type\x18\x02 \x01(\x0e\x32\'.rhythmiq.preference.v1.Preference.Type\x12\r\n\x05value\x18\x03 \x01(\t\x12\x0e\n\x06weight\x18\x04 \x01(\x01\"<\n\x0b\x44\x65gradation\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t2\xa4\x01\n\x12RecommenderService\x12\x8d\x01\n\tRecommend\x12).rhythmiq.recommender.v1.RecommendRequest\x1a*.rhythmiq.recommender.v1.RecommendResponse\")\x82\xd3\xe4\x93\x02#\"\x1e/{parent=profiles/*}:recommend:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)rhythmiq/recommender/v1/recommender.proto\x12\x17rhythmiq.recommender.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\'rhythmiq/preference/v1/preference.proto\x1a\"rhythmiq/recommender/v1/item.proto\x1a\x1crhythmiq/type/v1/audio.proto\x1a\"rhythmiq/type/v1/environment.proto\x1a#rhythmiq/variable/v1/variable.proto\"\xbd\x06\n\x10RecommendRequest\x12h\n\x06parent\x18\x01 \x01(\tBX\xe2\x41\x01\x02\xfa\x41\x16\n\x14rhythmiq.dev/Profile\xbaH8r624^profiles/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$\x12:\n\x04kind\x18\x02 \x01(\x0e\x32\".rhythmiq.recommender.v1.Item.KindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1e\n\x05\x63ount\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xc8\x01(\x01H\x00\x88\x01\x01\x12\x32\n\x0b\x65nvironment\x18\x04 \x01(\x0b\x32\x1d.rhythmiq.type.v1.Environment\x12(\n\x06tuning\x18\x05 \x01(\x0b\x32\x18.rhythmiq.type.v1.Tuning\x12&\n\x05seeds\x18\x06 \x01(\x0b\x32\x17.rhythmiq.type.v1.Seeds\x12W\n\rexclude_items\x18\x07 \x03(\tB@\xbaH=\x92\x01:\x10\xe8\x07\"5r321^items/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$\x12\x38\n\x06\x66ilter\x18\x08 \x01(\x0b\x32(.rhythmiq.recommender.v1.RecommendFilter\x12\x11\n\x04seed\x18\t \x01(\x04H\x01\x88\x01\x01\x12\x46\n\x04mode\x18\n \x01(\x0e\x32..rhythmiq.recommender.v1.RecommendRequest.ModeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x31\n\tdiversity\x18\x0b \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x02\x88\x01\x01\x12/\n\x07\x66\x61tigue\x18\x0c \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x03\x88\x01\x01\x12\x14\n\x07\x65xplore\x18\r \x01(\x08H\x04\x88\x01\x01\"<\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bUSER_GUIDED\x10\x01\x12\r\n\tAI_DRIVEN\x10\x02\x42\x08\n\x06_countB\x07\n\x05_seedB\x0c\n\n_diversityB\n\n\x08_fatigueB\n\n\x08_explore\"\xeb\x04\n\x0fRecommendFilter\x12 \n\x06genres\x18\x01 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x32\"\x06r\x04\x10\x01\x18\x64\x12(\n\x0e\x65xclude_genres\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x32\"\x06r\x04\x10\x01\x18\x64\x12M\n\x08\x65xplicit\x18\x03 \x01(\x0e\x32\x31.rhythmiq.recommender.v1.RecommendFilter.ExplicitB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x46\n\tlanguages\x18\x04 \x03(\tB3\xbaH0\x92\x01-\x10\x32\")r\'\x18#2#^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$\x12\"\n\x08min_year\x18\x05 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x8fN(\xe8\x07H\x00\x88\x01\x01\x12\"\n\x08max_year\x18\x06 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x8fN(\xe8\x07H\x01\x88\x01\x01\x12+\n\x0f\x65xclude_artists\x18\x07 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xc8\x01\"\x07r\x05\x10\x01\x18\xf4\x03\"T\n\x08\x45xplicit\x12\x18\n\x14\x45XPLICIT_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x45XCLUDE\x10\x01\x12\x0e\n\nONLY_CLEAN\x10\x02\x12\x11\n\rONLY_EXPLICIT\x10\x03:\x8f\x01\xbaH\x8b\x01\x1a\x88\x01\n\x0c\x66ilter.years\x12*min_year must not be greater than max_year\x1aL!has(this.min_year) || !has(this.max_year) || this.min_year <= this.max_yearB\x0b\n\t_min_yearB\x0b\n\t_max_year\"\xc1\x02\n\x11RecommendResponse\x12@\n\x0frecommendations\x18\x01 \x03(\x0b\x32\'.rhythmiq.recommender.v1.Recommendation\x12<\n\x0b\x65nvironment\x18\x02 \x03(\x0b\x32\'.rhythmiq.recommender.v1.EnvironmentUse\x12;\n\x0bpreferences\x18\x03 \x03(\x0b\x32&.rhythmiq.recommender.v1.PreferenceUse\x12\x0e\n\x06ranker\x18\x04 \x01(\t\x12:\n\x0c\x64\x65gradations\x18\x05 \x03(\x0b\x32$.rhythmiq.recommender.v1.Degradation\x12\x12\n\nexperiment\x18\x06 \x01(\t\x12\x0f\n\x07variant\x18\x07 \x01(\t\"\xb2\x01\n\x0eRecommendation\x12+\n\x04item\x18\x01 \x01(\x0b\x32\x1d.rhythmiq.recommender.v1.Item\x12\x0c\n\x04rank\x18\x02 \x01(\x05\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x30\n\x07reasons\x18\x04 \x03(\x0b\x32\x1f.rhythmiq.recommender.v1.Reason\x12\x12\n\npropensity\x18\x05 \x01(\x01\x12\x10\n\x08\x65xplored\x18\x06 \x01(\x08\"\x8e\x02\n\x06Reason\x12\x34\n\x05group\x18\x01 \x01(\x0e\x32%.rhythmiq.recommender.v1.Reason.Group\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\x12\x0c\n\x04text\x18\x04 \x01(\t\"\x98\x01\n\x05Group\x12\x15\n\x11GROUP_UNSPECIFIED\x10\x00\x12\x10\n\x0cSURROUNDINGS\x10\x01\x12\x0f\n\x0bPREFERENCES\x10\x02\x12\n\n\x06TUNING\x10\x03\x12\t\n\x05SEEDS\x10\x04\x12\x0e\n\nPOPULARITY\x10\x05\x12\t\n\x05OTHER\x10\x06\x12\t\n\x05TASTE\x10\x07\x12\x0b\n\x07SIMILAR\x10\x08\x12\x0b\n\x07NOVELTY\x10\t\"\xc4\x03\n\x0e\x45xplainRequest\x12h\n\x06parent\x18\x01 \x01(\tBX\xe2\x41\x01\x02\xfa\x41\x16\n\x14rhythmiq.dev/Profile\xbaH8r624^profiles/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$\x12\x42\n\x07request\x18\x02 \x01(\x0b\x32).rhythmiq.recommender.v1.RecommendRequestB\x06\xbaH\x03\xd8\x01\x03\x12.\n\x07suppose\x18\x03 \x01(\x0b\x32\x1d.rhythmiq.type.v1.Environment\x12Q\n\x0fsuppose_unknown\x18\x04 \x03(\x0e\x32#.rhythmiq.variable.v1.Variable.KindB\x13\xbaH\x10\x92\x01\r\x10\x14\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00:\x80\x01\xbaH}\x1a{\n\x0f\x65xplain.suppose\x12\x33suppose or suppose_unknown must say what to suppose\x1a\x33has(this.suppose) || size(this.suppose_unknown) > 0\"\xb9\x01\n\x0f\x45xplainResponse\x12:\n\x06\x61\x63tual\x18\x01 \x01(\x0b\x32*.rhythmiq.recommender.v1.RecommendResponse\x12<\n\x08supposed\x18\x02 \x01(\x0b\x32*.rhythmiq.recommender.v1.RecommendResponse\x12,\n\x05moves\x18\x03 \x03(\x0b\x32\x1d.rhythmiq.recommender.v1.Move\"\xd4\x01\n\x04Move\x12\x0c\n\x04item\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x11\n\x04rank\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\rsupposed_rank\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\r\n\x05score\x18\x05 \x01(\x01\x12\x16\n\x0esupposed_score\x18\x06 \x01(\x01\x12\x30\n\x07\x63hanges\x18\x07 \x03(\x0b\x32\x1f.rhythmiq.recommender.v1.Reason\x12\x0c\n\x04text\x18\x08 \x01(\tB\x07\n\x05_rankB\x10\n\x0e_supposed_rank\"\xac\x02\n\x0e\x45nvironmentUse\x12\x31\n\x04kind\x18\x01 \x01(\x0e\x32#.rhythmiq.variable.v1.Variable.Kind\x12>\n\x06origin\x18\x02 \x01(\x0e\x32..rhythmiq.recommender.v1.EnvironmentUse.Origin\x12,\n\x05value\x18\x03 \x01(\x0b\x32\x1d.rhythmiq.type.v1.Environment\x12&\n\x03\x61ge\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"Q\n\x06Origin\x12\x16\n\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x0b\n\x07READING\x10\x01\x12\x0b\n\x07REQUEST\x10\x02\x12\x15\n\x11PROFILE_TIME_ZONE\x10\x03\"s\n\rPreferenceUse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x35\n\x04type\x18\x02 \x01(\x0e\x32\'.rhythmiq.preference.v1.Preference.Type\x12\r\n\x05value\x18\x03 \x01(\t\x12\x0e\n\x06weight\x18\x04 \x01(\x01\"<\n\x0b\x44\x65gradation\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t2\xac\x02\n\x12RecommenderService\x12\x8d\x01\n\tRecommend\x12).rhythmiq.recommender.v1.RecommendRequest\x1a*.rhythmiq.recommender.v1.RecommendResponse\")\x82\xd3\xe4\x93\x02#\"\x1e/{parent=profiles/*}:recommend:\x01*\x12\x85\x01\n\x07\x45xplain\x12\'.rhythmiq.recommender.v1.ExplainRequest\x1a(.rhythmiq.recommender.v1.ExplainResponse\"\'\x82\xd3\xe4\x93\x02!\"\x1c/{parent=profiles/*}:explain:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,6 +51,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECOMMENDREQUEST'].fields_by_name['exclude_items']._serialized_options = b'\272H=\222\001:\020\350\007\"5r321^items/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
   _globals['_RECOMMENDREQUEST'].fields_by_name['mode']._loaded_options = None
   _globals['_RECOMMENDREQUEST'].fields_by_name['mode']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_RECOMMENDREQUEST'].fields_by_name['diversity']._loaded_options = None
+  _globals['_RECOMMENDREQUEST'].fields_by_name['diversity']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000@\001'
+  _globals['_RECOMMENDREQUEST'].fields_by_name['fatigue']._loaded_options = None
+  _globals['_RECOMMENDREQUEST'].fields_by_name['fatigue']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000@\001'
   _globals['_RECOMMENDFILTER'].fields_by_name['genres']._loaded_options = None
   _globals['_RECOMMENDFILTER'].fields_by_name['genres']._serialized_options = b'\272H\r\222\001\n\0202\"\006r\004\020\001\030d'
   _globals['_RECOMMENDFILTER'].fields_by_name['exclude_genres']._loaded_options = None
@@ -67,32 +71,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECOMMENDFILTER'].fields_by_name['exclude_artists']._serialized_options = b'\272H\017\222\001\014\020\310\001\"\007r\005\020\001\030\364\003'
   _globals['_RECOMMENDFILTER']._loaded_options = None
   _globals['_RECOMMENDFILTER']._serialized_options = b'\272H\213\001\032\210\001\n\014filter.years\022*min_year must not be greater than max_year\032L!has(this.min_year) || !has(this.max_year) || this.min_year <= this.max_year'
+  _globals['_EXPLAINREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_EXPLAINREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\026\n\024rhythmiq.dev/Profile\272H8r624^profiles/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+  _globals['_EXPLAINREQUEST'].fields_by_name['request']._loaded_options = None
+  _globals['_EXPLAINREQUEST'].fields_by_name['request']._serialized_options = b'\272H\003\330\001\003'
+  _globals['_EXPLAINREQUEST'].fields_by_name['suppose_unknown']._loaded_options = None
+  _globals['_EXPLAINREQUEST'].fields_by_name['suppose_unknown']._serialized_options = b'\272H\020\222\001\r\020\024\030\001\"\007\202\001\004\020\001 \000'
+  _globals['_EXPLAINREQUEST']._loaded_options = None
+  _globals['_EXPLAINREQUEST']._serialized_options = b'\272H}\032{\n\017explain.suppose\0223suppose or suppose_unknown must say what to suppose\0323has(this.suppose) || size(this.suppose_unknown) > 0'
   _globals['_RECOMMENDERSERVICE'].methods_by_name['Recommend']._loaded_options = None
   _globals['_RECOMMENDERSERVICE'].methods_by_name['Recommend']._serialized_options = b'\202\323\344\223\002#\"\036/{parent=profiles/*}:recommend:\001*'
+  _globals['_RECOMMENDERSERVICE'].methods_by_name['Explain']._loaded_options = None
+  _globals['_RECOMMENDERSERVICE'].methods_by_name['Explain']._serialized_options = b'\202\323\344\223\002!\"\034/{parent=profiles/*}:explain:\001*'
   _globals['_RECOMMENDREQUEST']._serialized_start=402
-  _globals['_RECOMMENDREQUEST']._serialized_end=1071
-  _globals['_RECOMMENDREQUEST_MODE']._serialized_start=992
-  _globals['_RECOMMENDREQUEST_MODE']._serialized_end=1052
-  _globals['_RECOMMENDFILTER']._serialized_start=1074
-  _globals['_RECOMMENDFILTER']._serialized_end=1693
-  _globals['_RECOMMENDFILTER_EXPLICIT']._serialized_start=1437
-  _globals['_RECOMMENDFILTER_EXPLICIT']._serialized_end=1521
-  _globals['_RECOMMENDRESPONSE']._serialized_start=1696
-  _globals['_RECOMMENDRESPONSE']._serialized_end=1980
-  _globals['_RECOMMENDATION']._serialized_start=1983
-  _globals['_RECOMMENDATION']._serialized_end=2123
-  _globals['_REASON']._serialized_start=2126
-  _globals['_REASON']._serialized_end=2358
-  _globals['_REASON_GROUP']._serialized_start=2243
-  _globals['_REASON_GROUP']._serialized_end=2358
-  _globals['_ENVIRONMENTUSE']._serialized_start=2361
-  _globals['_ENVIRONMENTUSE']._serialized_end=2661
-  _globals['_ENVIRONMENTUSE_ORIGIN']._serialized_start=2580
-  _globals['_ENVIRONMENTUSE_ORIGIN']._serialized_end=2661
-  _globals['_PREFERENCEUSE']._serialized_start=2663
-  _globals['_PREFERENCEUSE']._serialized_end=2778
-  _globals['_DEGRADATION']._serialized_start=2780
-  _globals['_DEGRADATION']._serialized_end=2840
-  _globals['_RECOMMENDERSERVICE']._serialized_start=2843
-  _globals['_RECOMMENDERSERVICE']._serialized_end=3007
+  _globals['_RECOMMENDREQUEST']._serialized_end=1231
+  _globals['_RECOMMENDREQUEST_MODE']._serialized_start=1114
+  _globals['_RECOMMENDREQUEST_MODE']._serialized_end=1174
+  _globals['_RECOMMENDFILTER']._serialized_start=1234
+  _globals['_RECOMMENDFILTER']._serialized_end=1853
+  _globals['_RECOMMENDFILTER_EXPLICIT']._serialized_start=1597
+  _globals['_RECOMMENDFILTER_EXPLICIT']._serialized_end=1681
+  _globals['_RECOMMENDRESPONSE']._serialized_start=1856
+  _globals['_RECOMMENDRESPONSE']._serialized_end=2177
+  _globals['_RECOMMENDATION']._serialized_start=2180
+  _globals['_RECOMMENDATION']._serialized_end=2358
+  _globals['_REASON']._serialized_start=2361
+  _globals['_REASON']._serialized_end=2631
+  _globals['_REASON_GROUP']._serialized_start=2479
+  _globals['_REASON_GROUP']._serialized_end=2631
+  _globals['_EXPLAINREQUEST']._serialized_start=2634
+  _globals['_EXPLAINREQUEST']._serialized_end=3086
+  _globals['_EXPLAINRESPONSE']._serialized_start=3089
+  _globals['_EXPLAINRESPONSE']._serialized_end=3274
+  _globals['_MOVE']._serialized_start=3277
+  _globals['_MOVE']._serialized_end=3489
+  _globals['_ENVIRONMENTUSE']._serialized_start=3492
+  _globals['_ENVIRONMENTUSE']._serialized_end=3792
+  _globals['_ENVIRONMENTUSE_ORIGIN']._serialized_start=3711
+  _globals['_ENVIRONMENTUSE_ORIGIN']._serialized_end=3792
+  _globals['_PREFERENCEUSE']._serialized_start=3794
+  _globals['_PREFERENCEUSE']._serialized_end=3909
+  _globals['_DEGRADATION']._serialized_start=3911
+  _globals['_DEGRADATION']._serialized_end=3971
+  _globals['_RECOMMENDERSERVICE']._serialized_start=3974
+  _globals['_RECOMMENDERSERVICE']._serialized_end=4274
 # @@protoc_insertion_point(module_scope)

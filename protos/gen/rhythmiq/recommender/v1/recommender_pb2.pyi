@@ -54,6 +54,9 @@ class RecommendRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    DIVERSITY_FIELD_NUMBER: _builtins.int
+    FATIGUE_FIELD_NUMBER: _builtins.int
+    EXPLORE_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     kind: _item_pb2.Item.Kind.ValueType
     """Default TRACK."""
@@ -65,6 +68,12 @@ class RecommendRequest(_message.Message):
     """Where targets come from. Default AI_DRIVEN: surroundings, preferences and tuning together.
     USER_GUIDED: from tuning, seeds and preferences only; the surroundings are not asked for.
     """
+    diversity: _builtins.float
+    """How much variety counts against fit, 0 (best scores first) to 1. Default 0.3 (maximal marginal relevance)."""
+    fatigue: _builtins.float
+    """How much it counts against an item that the listener has heard lately, 0 (not at all) to 1. Default 0.5."""
+    explore: _builtins.bool
+    """False: no item is there only to learn from it. Default true; the operator bounds how much is explored."""
     @_builtins.property
     def environment(self) -> _environment_pb2.Environment:
         """Values given here take the place of the listener's readings; the others are still used."""
@@ -92,17 +101,32 @@ class RecommendRequest(_message.Message):
         filter: Global___RecommendFilter | None = ...,
         seed: _builtins.int | None = ...,
         mode: Global___RecommendRequest.Mode.ValueType = ...,
+        diversity: _builtins.float | None = ...,
+        fatigue: _builtins.float | None = ...,
+        explore: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_count", b"_count", "_seed", b"_seed", "count", b"count", "environment", b"environment", "filter", b"filter", "seed", b"seed", "seeds", b"seeds", "tuning", b"tuning"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_count", b"_count", "_diversity", b"_diversity", "_explore", b"_explore", "_fatigue", b"_fatigue", "_seed", b"_seed", "count", b"count", "diversity", b"diversity", "environment", b"environment", "explore", b"explore", "fatigue", b"fatigue", "filter", b"filter", "seed", b"seed", "seeds", b"seeds", "tuning", b"tuning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_count", b"_count", "_seed", b"_seed", "count", b"count", "environment", b"environment", "exclude_items", b"exclude_items", "filter", b"filter", "kind", b"kind", "mode", b"mode", "parent", b"parent", "seed", b"seed", "seeds", b"seeds", "tuning", b"tuning"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_count", b"_count", "_diversity", b"_diversity", "_explore", b"_explore", "_fatigue", b"_fatigue", "_seed", b"_seed", "count", b"count", "diversity", b"diversity", "environment", b"environment", "exclude_items", b"exclude_items", "explore", b"explore", "fatigue", b"fatigue", "filter", b"filter", "kind", b"kind", "mode", b"mode", "parent", b"parent", "seed", b"seed", "seeds", b"seeds", "tuning", b"tuning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__count: _TypeAlias = _typing.Literal["count"]  # noqa: Y015
     _WhichOneofArgType__count: _TypeAlias = _typing.Literal["_count", b"_count"]  # noqa: Y015
+    _WhichOneofReturnType__diversity: _TypeAlias = _typing.Literal["diversity"]  # noqa: Y015
+    _WhichOneofArgType__diversity: _TypeAlias = _typing.Literal["_diversity", b"_diversity"]  # noqa: Y015
+    _WhichOneofReturnType__explore: _TypeAlias = _typing.Literal["explore"]  # noqa: Y015
+    _WhichOneofArgType__explore: _TypeAlias = _typing.Literal["_explore", b"_explore"]  # noqa: Y015
+    _WhichOneofReturnType__fatigue: _TypeAlias = _typing.Literal["fatigue"]  # noqa: Y015
+    _WhichOneofArgType__fatigue: _TypeAlias = _typing.Literal["_fatigue", b"_fatigue"]  # noqa: Y015
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__count) -> _WhichOneofReturnType__count | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__diversity) -> _WhichOneofReturnType__diversity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__explore) -> _WhichOneofReturnType__explore | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fatigue) -> _WhichOneofReturnType__fatigue | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
 
@@ -200,8 +224,13 @@ class RecommendResponse(_message.Message):
     PREFERENCES_FIELD_NUMBER: _builtins.int
     RANKER_FIELD_NUMBER: _builtins.int
     DEGRADATIONS_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    VARIANT_FIELD_NUMBER: _builtins.int
     ranker: _builtins.str
     """Which ranker ordered the items, such as `prior/1`."""
+    experiment: _builtins.str
+    """The experiment that this listener takes part in, and the variant that answered; empty without one."""
+    variant: _builtins.str
     @_builtins.property
     def recommendations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recommendation]: ...
     @_builtins.property
@@ -224,10 +253,12 @@ class RecommendResponse(_message.Message):
         preferences: _abc.Iterable[Global___PreferenceUse] | None = ...,
         ranker: _builtins.str = ...,
         degradations: _abc.Iterable[Global___Degradation] | None = ...,
+        experiment: _builtins.str = ...,
+        variant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degradations", b"degradations", "environment", b"environment", "preferences", b"preferences", "ranker", b"ranker", "recommendations", b"recommendations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degradations", b"degradations", "environment", b"environment", "experiment", b"experiment", "preferences", b"preferences", "ranker", b"ranker", "recommendations", b"recommendations", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -241,10 +272,18 @@ class Recommendation(_message.Message):
     RANK_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
+    PROPENSITY_FIELD_NUMBER: _builtins.int
+    EXPLORED_FIELD_NUMBER: _builtins.int
     rank: _builtins.int
     """1 for the best."""
     score: _builtins.float
     """Higher is better; comparable within one answer only. The contributions of the reasons sum to it."""
+    propensity: _builtins.float
+    """Probability with which this item was chosen for this place; 1 where nothing is explored. Send it back with the
+    impression, so that models can be compared by what was really shown.
+    """
+    explored: _builtins.bool
+    """Whether it is there to learn how it is liked, in place of the best one."""
     @_builtins.property
     def item(self) -> _item_pb2.Item: ...
     @_builtins.property
@@ -258,10 +297,12 @@ class Recommendation(_message.Message):
         rank: _builtins.int = ...,
         score: _builtins.float = ...,
         reasons: _abc.Iterable[Global___Reason] | None = ...,
+        propensity: _builtins.float = ...,
+        explored: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["item", b"item", "rank", b"rank", "reasons", b"reasons", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["explored", b"explored", "item", b"item", "propensity", b"propensity", "rank", b"rank", "reasons", b"reasons", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -286,6 +327,12 @@ class Reason(_message.Message):
         SEEDS: Reason._Group.ValueType  # 4
         POPULARITY: Reason._Group.ValueType  # 5
         OTHER: Reason._Group.ValueType  # 6
+        TASTE: Reason._Group.ValueType  # 7
+        """What this listener's history says, learned."""
+        SIMILAR: Reason._Group.ValueType  # 8
+        """Like something that the listener heard or liked, learned; `subject` is `item:items/{item}` or `artist:NAME`."""
+        NOVELTY: Reason._Group.ValueType  # 9
+        """New to the listener, or heard too lately."""
 
     class Group(_Group, metaclass=_GroupEnumTypeWrapper): ...
     GROUP_UNSPECIFIED: Reason.Group.ValueType  # 0
@@ -295,6 +342,12 @@ class Reason(_message.Message):
     SEEDS: Reason.Group.ValueType  # 4
     POPULARITY: Reason.Group.ValueType  # 5
     OTHER: Reason.Group.ValueType  # 6
+    TASTE: Reason.Group.ValueType  # 7
+    """What this listener's history says, learned."""
+    SIMILAR: Reason.Group.ValueType  # 8
+    """Like something that the listener heard or liked, learned; `subject` is `item:items/{item}` or `artist:NAME`."""
+    NOVELTY: Reason.Group.ValueType  # 9
+    """New to the listener, or heard too lately."""
 
     GROUP_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
@@ -322,6 +375,128 @@ class Reason(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
+
+@_typing.final
+class ExplainRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    SUPPOSE_FIELD_NUMBER: _builtins.int
+    SUPPOSE_UNKNOWN_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    @_builtins.property
+    def request(self) -> Global___RecommendRequest:
+        """What would be asked; its parent is this one's, and may be left empty. Its rules are checked after that."""
+
+    @_builtins.property
+    def suppose(self) -> _environment_pb2.Environment:
+        """The surroundings to suppose, such as `ambient_noise: 80`: they take the place of what is known."""
+
+    @_builtins.property
+    def suppose_unknown(self) -> _containers.RepeatedScalarFieldContainer[_variable_pb2.Variable.Kind.ValueType]:
+        """Kinds to suppose unknown."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        request: Global___RecommendRequest | None = ...,
+        suppose: _environment_pb2.Environment | None = ...,
+        suppose_unknown: _abc.Iterable[_variable_pb2.Variable.Kind.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request", "suppose", b"suppose"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "request", b"request", "suppose", b"suppose", "suppose_unknown", b"suppose_unknown"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
+
+@_typing.final
+class ExplainResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTUAL_FIELD_NUMBER: _builtins.int
+    SUPPOSED_FIELD_NUMBER: _builtins.int
+    MOVES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def actual(self) -> Global___RecommendResponse: ...
+    @_builtins.property
+    def supposed(self) -> Global___RecommendResponse: ...
+    @_builtins.property
+    def moves(self) -> _containers.RepeatedCompositeFieldContainer[Global___Move]:
+        """Items that are in one list only or have another rank, largest change first."""
+
+    def __init__(
+        self,
+        *,
+        actual: Global___RecommendResponse | None = ...,
+        supposed: Global___RecommendResponse | None = ...,
+        moves: _abc.Iterable[Global___Move] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actual", b"actual", "supposed", b"supposed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actual", b"actual", "moves", b"moves", "supposed", b"supposed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
+
+@_typing.final
+class Move(_message.Message):
+    """How one item fares under the supposed surroundings. The changes sum to supposed_score - score."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    SUPPOSED_RANK_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    SUPPOSED_SCORE_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    item: _builtins.str
+    """`items/{item}`"""
+    title: _builtins.str
+    rank: _builtins.int
+    """1 for the best; absent where the item is not in the list."""
+    supposed_rank: _builtins.int
+    score: _builtins.float
+    supposed_score: _builtins.float
+    text: _builtins.str
+    """In a listener's words, such as "up 5 places: carries well at a safe volume, because it is loud around you"."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reason]:
+        """Largest first. `contribution` is the difference, `text` says it in a listener's words."""
+
+    def __init__(
+        self,
+        *,
+        item: _builtins.str = ...,
+        title: _builtins.str = ...,
+        rank: _builtins.int | None = ...,
+        supposed_rank: _builtins.int | None = ...,
+        score: _builtins.float = ...,
+        supposed_score: _builtins.float = ...,
+        changes: _abc.Iterable[Global___Reason] | None = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rank", b"_rank", "_supposed_rank", b"_supposed_rank", "rank", b"rank", "supposed_rank", b"supposed_rank"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rank", b"_rank", "_supposed_rank", b"_supposed_rank", "changes", b"changes", "item", b"item", "rank", b"rank", "score", b"score", "supposed_rank", b"supposed_rank", "supposed_score", b"supposed_score", "text", b"text", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__rank: _TypeAlias = _typing.Literal["rank"]  # noqa: Y015
+    _WhichOneofArgType__rank: _TypeAlias = _typing.Literal["_rank", b"_rank"]  # noqa: Y015
+    _WhichOneofReturnType__supposed_rank: _TypeAlias = _typing.Literal["supposed_rank"]  # noqa: Y015
+    _WhichOneofArgType__supposed_rank: _TypeAlias = _typing.Literal["_supposed_rank", b"_supposed_rank"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rank) -> _WhichOneofReturnType__rank | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__supposed_rank) -> _WhichOneofReturnType__supposed_rank | None: ...
+
+Global___Move: _TypeAlias = Move  # noqa: Y015
 
 @_typing.final
 class EnvironmentUse(_message.Message):

@@ -40,6 +40,11 @@ class RecommenderServiceStub:
                 request_serializer=rhythmiq_dot_recommender_dot_v1_dot_recommender__pb2.RecommendRequest.SerializeToString,
                 response_deserializer=rhythmiq_dot_recommender_dot_v1_dot_recommender__pb2.RecommendResponse.FromString,
                 _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/rhythmiq.recommender.v1.RecommenderService/Explain',
+                request_serializer=rhythmiq_dot_recommender_dot_v1_dot_recommender__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=rhythmiq_dot_recommender_dot_v1_dot_recommender__pb2.ExplainResponse.FromString,
+                _registered_method=True)
 
 
 class RecommenderServiceServicer:
@@ -57,6 +62,15 @@ class RecommenderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Explain(self, request, context):
+        """Answers "what if": the list for the surroundings as they are, the list for supposed ones, and what moved and why.
+
+        Nothing is stored, and neither list explores. Errors: as Recommend.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RecommenderServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -64,6 +78,11 @@ def add_RecommenderServiceServicer_to_server(servicer, server):
                     servicer.Recommend,
                     request_deserializer=rhythmiq_dot_recommender_dot_v1_dot_recommender__pb2.RecommendRequest.FromString,
                     response_serializer=rhythmiq_dot_recommender_dot_v1_dot_recommender__pb2.RecommendResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=rhythmiq_dot_recommender_dot_v1_dot_recommender__pb2.ExplainRequest.FromString,
+                    response_serializer=rhythmiq_dot_recommender_dot_v1_dot_recommender__pb2.ExplainResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -94,6 +113,33 @@ class RecommenderService:
             '/rhythmiq.recommender.v1.RecommenderService/Recommend',
             rhythmiq_dot_recommender_dot_v1_dot_recommender__pb2.RecommendRequest.SerializeToString,
             rhythmiq_dot_recommender_dot_v1_dot_recommender__pb2.RecommendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rhythmiq.recommender.v1.RecommenderService/Explain',
+            rhythmiq_dot_recommender_dot_v1_dot_recommender__pb2.ExplainRequest.SerializeToString,
+            rhythmiq_dot_recommender_dot_v1_dot_recommender__pb2.ExplainResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,6 +40,11 @@ class RecommenderServiceStub:
     Fewer items than asked for come back when the filters leave no more.
     Errors: PERMISSION_DENIED for another profile; INVALID_ARGUMENT; NOT_FOUND (PROFILE_NOT_FOUND, SEED_NOT_FOUND).
     """
+    Explain: _grpc.UnaryUnaryMultiCallable[_recommender_pb2.ExplainRequest, _recommender_pb2.ExplainResponse]
+    """Answers "what if": the list for the surroundings as they are, the list for supposed ones, and what moved and why.
+
+    Nothing is stored, and neither list explores. Errors: as Recommend.
+    """
 
 @_typing.type_check_only
 class RecommenderServiceAsyncStub(RecommenderServiceStub):
@@ -52,6 +57,11 @@ class RecommenderServiceAsyncStub(RecommenderServiceStub):
     A missing profile, preference or variable service degrades the answer and is named in `degradations`.
     Fewer items than asked for come back when the filters leave no more.
     Errors: PERMISSION_DENIED for another profile; INVALID_ARGUMENT; NOT_FOUND (PROFILE_NOT_FOUND, SEED_NOT_FOUND).
+    """
+    Explain: _aio.UnaryUnaryMultiCallable[_recommender_pb2.ExplainRequest, _recommender_pb2.ExplainResponse]  # type: ignore[assignment]
+    """Answers "what if": the list for the surroundings as they are, the list for supposed ones, and what moved and why.
+
+    Nothing is stored, and neither list explores. Errors: as Recommend.
     """
 
 class RecommenderServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -68,6 +78,17 @@ class RecommenderServiceServicer(metaclass=_abc_1.ABCMeta):
         A missing profile, preference or variable service degrades the answer and is named in `degradations`.
         Fewer items than asked for come back when the filters leave no more.
         Errors: PERMISSION_DENIED for another profile; INVALID_ARGUMENT; NOT_FOUND (PROFILE_NOT_FOUND, SEED_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _recommender_pb2.ExplainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recommender_pb2.ExplainResponse, _abc.Awaitable[_recommender_pb2.ExplainResponse]]:
+        """Answers "what if": the list for the surroundings as they are, the list for supposed ones, and what moved and why.
+
+        Nothing is stored, and neither list explores. Errors: as Recommend.
         """
 
 def add_RecommenderServiceServicer_to_server(servicer: RecommenderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
