@@ -10,7 +10,7 @@ from typing import TypeVar
 from rhythmiq_mesh.clocks import Clock
 from rhythmiq_mesh.errors import DeadlineExceeded, MeshError, NotFound
 from rhythmiq_mesh.names import profile_name
-from rhythmiq_recommender.arrange import arrange, shuffled
+from rhythmiq_recommender.arranging.arrange import arrange, shuffled
 from rhythmiq_recommender.environment import settle
 from rhythmiq_recommender.explain import Because, reasons, rounded
 from rhythmiq_recommender.plan import make_plan

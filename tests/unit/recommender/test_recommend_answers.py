@@ -9,7 +9,7 @@ import small_catalogue
 from listening import LOUD_RUN, PROFILE, QUIET_BED, World, leaning, titles
 
 from rhythmiq_mesh.errors import NotFound
-from rhythmiq_recommender.arrange import APART, SHUFFLE
+from rhythmiq_recommender.arranging.arrange import APART, SHUFFLE
 from rhythmiq_recommender.environment import FRESH_FOR
 from rhythmiq_recommender.plan import Group
 from rhythmiq_recommender.prior import ASSUMPTION, CONDITIONS, LEANS
