@@ -36,13 +36,17 @@ def print_answer(answer: recommender_pb2.RecommendResponse) -> None:
         print_line("Nothing fits.")
     if answer.environment:
         print_line()
-        uses = [(_words(variable_pb2.Variable.Kind.Name(use.kind)), value_of(use), _origin(use), age_of(use.age))
-                for use in answer.environment]  # fmt: skip
+        uses = [(kind_of(use), value_of(use), _origin(use), age_of(use.age)) for use in answer.environment]
         print_table(("Surroundings", "Value", "From", "Age"), uses)
     if answer.preferences:
         told = ", ".join(f"{use.value} ({use.weight:+.2g})" for use in answer.preferences)
         print_line(f"\nPreferences used: {told}")
     print_line(f"\nRanked by {answer.ranker}.")
+    print_degradations(answer)
+
+
+def print_degradations(answer: recommender_pb2.RecommendResponse) -> None:
+    """What the answer lacks, a line each."""
     for degradation in answer.degradations:
         print_line(f"Without {degradation.subject}: {degradation.text or _words(degradation.reason)}")
 
@@ -54,6 +58,11 @@ def _reasons(one: recommender_pb2.Recommendation) -> list[str]:
         if reason.contribution > 0 and reason.text:
             strongest.setdefault(reason.group, reason.text)
     return list(strongest.values())[:_REASONS_SHOWN]
+
+
+def kind_of(use: recommender_pb2.EnvironmentUse) -> str:
+    """The kind in words: `ambient noise`."""
+    return _words(variable_pb2.Variable.Kind.Name(use.kind))
 
 
 def value_of(use: recommender_pb2.EnvironmentUse) -> str:

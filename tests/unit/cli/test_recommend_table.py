@@ -9,8 +9,9 @@ from google.type.timeofday_pb2 import TimeOfDay
 from rhythmiq.recommender.v1 import item_pb2, recommender_pb2
 from rhythmiq.type.v1 import environment_pb2
 from rhythmiq.variable.v1 import variable_pb2
-from rhythmiq_cli.commands.recommend import environment_of, tuning_of
+from rhythmiq_cli.commands.recommend import tuning_of
 from rhythmiq_cli.commands.recommend_table import age_of, print_answer, value_of
+from rhythmiq_cli.commands.surroundings import environment_of
 
 Use = recommender_pb2.EnvironmentUse
 Group = recommender_pb2.Reason.Group
@@ -85,9 +86,10 @@ def test_values_are_told_with_their_unit() -> None:
 
 def test_options_become_the_request() -> None:
     environment = environment_of(
-        {"ambient_noise_dba": 0.0}, {"place_type": "Gym", "audio_output": "car-speaker"}, "7:30"
+        {"noise": 0.0, "place": "Gym", "output": "car-speaker", "time": "7:30", "weather": None, "speed": None}
     )
     assert environment.HasField("ambient_noise_dba")
+    assert not environment.HasField("speed_mps")
     assert environment.place_type == environment_pb2.Environment.GYM
     assert environment.audio_output == environment_pb2.Environment.CAR_SPEAKER
     assert (environment.local_time.hours, environment.local_time.minutes) == (7, 30)
