@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
@@ -11,6 +12,7 @@ from weakref import WeakValueDictionary
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from rhythmiq_mesh.change_feed import Changing, unwatched
 from rhythmiq_mesh.children import Child
 from rhythmiq_mesh.errors import Aborted
 from rhythmiq_mesh.idempotency import RequestKey
@@ -36,13 +38,18 @@ class MongoChildren(Generic[R]):
         *,
         profile_field: str = "profile_id",
         unlisted: Mapping[str, Any] | None = None,
+        changing: Changing = unwatched,
     ) -> None:
-        """`resource` reads a document; `unlisted` is the projection that leaves out what pages do not show."""
+        """`resource` reads a document; `unlisted` is the projection that leaves out what pages do not show.
+
+        `changing` is wrapped around every write; a repository that derives from this wraps its own.
+        """
         self._children = database[collection]
         self._transactions = Transactions(database)
         self._resource = resource
         self._profile_field = profile_field
         self._unlisted = unlisted
+        self._changing = changing
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def ensure_indexes(self) -> None:
@@ -74,7 +81,7 @@ class MongoChildren(Generic[R]):
                 await self._transactions.forget([document["unconfirmed"]["request"] for document in found], session)
             return True
 
-        async with self._lock(profile_id):
+        async with self._turn(profile_id):
             return await self._transactions.run(remove)
 
     async def _delete(self, profile_id: str, child_id: str, etag: str) -> bool:
@@ -87,7 +94,7 @@ class MongoChildren(Generic[R]):
                 await self._removed(profile_id, [found], session)
             return found is not None
 
-        async with self._lock(profile_id):
+        async with self._turn(profile_id):
             return await self._transactions.run(remove)
 
     async def _removed(self, profile_id: str, children: Sequence[Document], session: Session) -> None:
@@ -125,7 +132,7 @@ class MongoChildren(Generic[R]):
         Raises DuplicateKeyError only for the unique index with the field `rule`. Any other duplicate is a race (two
         first counters, two equal request_ids): what is there now decides.
         """
-        async with self._lock(profile_id):
+        async with self._turn(profile_id):
             for _ in range(_ATTEMPTS):
                 try:
                     return await self._transactions.once(key, work)
@@ -134,9 +141,12 @@ class MongoChildren(Generic[R]):
                         raise
         raise Aborted("other calls create below the same profile at the same time: try again")
 
-    def _lock(self, profile_id: str) -> asyncio.Lock:
+    @asynccontextmanager
+    async def _turn(self, profile_id: str) -> AsyncIterator[None]:
         """Keeps one process from getting in its own way; processes are kept apart by transactions."""
-        return self._locks.setdefault(profile_id, asyncio.Lock())
+        async with self._locks.setdefault(profile_id, asyncio.Lock()):
+            with self._changing(profile_id):
+                yield
 
 
 class MongoCounters:

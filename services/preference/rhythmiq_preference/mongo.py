@@ -7,6 +7,7 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
+from rhythmiq_mesh.change_feed import Changing, unwatched
 from rhythmiq_mesh.errors import Aborted
 from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.mongo import Database, Document, Session, operation
@@ -24,12 +25,15 @@ from rhythmiq_preference.ports import LearnedWritten
 
 _VALUE = "value_key"
 
+NAMED_IN = {"preferences": "profile", "counters": "_id"}
+"""For ChangeFeed: what deletes a preference changes its profile's counter too."""
+
 
 class MongoPreferences(MongoChildren[Preference]):
     """PreferenceRepository on the collections `preferences` and `counters`."""
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database, "preferences", _preference, profile_field="profile")
+    def __init__(self, database: Database, *, changing: Changing = unwatched) -> None:
+        super().__init__(database, "preferences", _preference, profile_field="profile", changing=changing)
         self._counters = MongoCounters(database)
 
     async def ensure_indexes(self) -> None:
@@ -62,10 +66,11 @@ class MongoPreferences(MongoChildren[Preference]):
         for kept in ("_id", "profile", "type", "create_time"):
             del fields[kept]
         try:
-            async with operation():
-                result = await self._children.update_one(
-                    {"_id": preference.id, "etag": expected_etag}, {"$set": fields}
-                )
+            with self._changing(preference.profile_id):
+                async with operation():
+                    result = await self._children.update_one(
+                        {"_id": preference.id, "etag": expected_etag}, {"$set": fields}
+                    )
         except DuplicateKeyError as error:
             raise await self._exists(preference) from error
         return result.matched_count == 1

@@ -6,11 +6,15 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
+from rhythmiq_mesh.change_feed import Changing, unwatched
 from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.mongo import Database, Document, Session, Transactions, operation, read
 from rhythmiq_profile.model import EmailTaken, Profile, ProfileExists, State, email_key
 
 DELETE_LEASE_SECONDS = 30
+
+NAMED_IN = {"profiles": "_id"}
+"""For ChangeFeed."""
 
 # A deletion whose process died holds its profile only until the lease ends. The database's own clock decides, for the
 # deleting call and for children alike, so the two cannot disagree.
@@ -21,8 +25,9 @@ _STATE = {"$cond": [_DELETING, "DELETING", "ACTIVE"]}
 class MongoProfiles:
     """ProfileRepository on the collection `profiles`; the primary key is the profile id."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, changing: Changing = unwatched) -> None:
         self._profiles = database["profiles"]
+        self._changing = changing
         self._transactions = Transactions(database)
 
     async def ensure_indexes(self) -> None:
@@ -59,8 +64,9 @@ class MongoProfiles:
         # The state belongs to the deletion, the rest to the listener.
         for kept in ("_id", "state", "email", "email_key", "create_time"):
             del fields[kept]
-        async with operation():
-            result = await self._profiles.update_one({"_id": profile.id, "etag": expected_etag}, {"$set": fields})
+        with self._changing(profile.id):
+            async with operation():
+                result = await self._profiles.update_one({"_id": profile.id, "etag": expected_etag}, {"$set": fields})
         return result.matched_count == 1
 
     async def begin_delete(self, profile_id: str, *, expected_etag: str, token: str) -> bool:
@@ -80,8 +86,10 @@ class MongoProfiles:
             )
 
     async def finish_delete(self, profile_id: str, *, token: str) -> bool:
-        async with operation():
-            result = await self._profiles.delete_one({"_id": profile_id, "delete_token": token, "$expr": _DELETING})
+        this = {"_id": profile_id, "delete_token": token, "$expr": _DELETING}
+        with self._changing(profile_id):
+            async with operation():
+                result = await self._profiles.delete_one(this)
         return result.deleted_count == 1
 
 

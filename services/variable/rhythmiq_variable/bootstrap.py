@@ -6,6 +6,8 @@ from functools import partial
 
 from rhythmiq.variable.v1 import variable_pb2, variable_pb2_grpc
 from rhythmiq_mesh import children
+from rhythmiq_mesh.change_feed import ChangeFeed
+from rhythmiq_mesh.change_feed_servicer import change_feed_service
 from rhythmiq_mesh.channels import open_channel
 from rhythmiq_mesh.children_servicer import children_service
 from rhythmiq_mesh.clocks import SystemClock
@@ -15,6 +17,7 @@ from rhythmiq_mesh.profiles import RETRIED, GrpcProfiles
 from rhythmiq_mesh.server import Server, Service
 from rhythmiq_variable.config import VariableSettings
 from rhythmiq_variable.copies import PATIENCE, GrpcCopies
+from rhythmiq_variable.documents import NAMED_IN
 from rhythmiq_variable.model import COLLECTION
 from rhythmiq_variable.mongo import MongoVariables
 from rhythmiq_variable.mongo_readings import MongoReadings
@@ -37,7 +40,9 @@ def bootstrap(settings: VariableSettings) -> Server:
     """Builds the server with all that it needs. Call inside the event loop that will run it."""
     client = connect(settings.mongo_uri.get_secret_value(), app="rhythmiq-variable")
     store = database(client, settings.mongo_database)
-    variables, readings = MongoVariables(store), MongoReadings(store)
+    changes = ChangeFeed(store, NAMED_IN)
+    variables = MongoVariables(store, changing=changes.changing)
+    readings = MongoReadings(store, changing=changes.changing)
     channel = open_channel(settings.profile_address, retried=RETRIED)
     profiles, clock = GrpcProfiles(channel), SystemClock()
     keepers = [open_channel(address) for address in settings.erasure_addresses]
@@ -61,11 +66,13 @@ def bootstrap(settings: VariableSettings) -> Server:
                 partial(variable_pb2_grpc.add_VariableServiceServicer_to_server, public),
             ),
             children_service(COLLECTION, variables.count),
+            change_feed_service(changes),
         ],
         start=[variables.ensure_indexes],
         background=[
             Upkeep(variables, clock, settings.upkeep_seconds),
             children.Upkeep(variables, profiles, clock, settings.upkeep_seconds),
+            changes.follow,
             CopiesUpkeep(variables, GrpcCopies(keepers, timeout=PATIENCE), settings.upkeep_seconds),
         ],
         checks=[partial(ping, client)],

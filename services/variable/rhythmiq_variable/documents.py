@@ -12,6 +12,8 @@ from rhythmiq_variable.model import Kind, Reading, Variable
 VARIABLES: Final = "variables"
 READINGS: Final = "readings"
 ERASURES: Final = "erasures"
+NAMED_IN: Final = {VARIABLES: "profile_id", ERASURES: "profile_id"}
+"""For ChangeFeed: what removes a variable leaves an erasure, and what records a reading writes its variable."""
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 

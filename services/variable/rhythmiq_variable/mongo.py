@@ -8,6 +8,7 @@ from datetime import datetime
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
+from rhythmiq_mesh.change_feed import Changing, unwatched
 from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.mongo import Database, Document, Session, operation, read
 from rhythmiq_mesh.mongo_children import MongoChildren, mark
@@ -28,8 +29,8 @@ _MANY_SECONDS = 60.0
 class MongoVariables(MongoChildren[Variable]):
     """VariableRepository on the collections `variables` and `erasures`; the latter is the outbox of opt-outs."""
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database, VARIABLES, variable_of)
+    def __init__(self, database: Database, *, changing: Changing = unwatched) -> None:
+        super().__init__(database, VARIABLES, variable_of, changing=changing)
         self._readings = database[READINGS]
         self._erasures = database[ERASURES]
 
@@ -95,8 +96,10 @@ class MongoVariables(MongoChildren[Variable]):
         if variable.generation != old.generation:
             fields["rewriting"] = True
             fields["latest"] = _latest_after(variable, max(expired, variable.expired_until(variable.update_time)))
-        async with operation():
-            result = await self._children.update_one({"_id": variable.id, "etag": expected_etag}, [{"$set": fields}])
+        with self._changing(variable.profile_id):
+            async with operation():
+                this = {"_id": variable.id, "etag": expected_etag}
+                result = await self._children.update_one(this, [{"$set": fields}])
         return result.matched_count == 1
 
     async def rewrite(self, variable: Variable) -> None:

@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from pymongo import DESCENDING, ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
+from rhythmiq_mesh.change_feed import Changing, unwatched
 from rhythmiq_mesh.deadline import remaining
 from rhythmiq_mesh.errors import Unavailable
 from rhythmiq_mesh.idempotency import RequestKey
@@ -58,7 +59,8 @@ class MongoReadings:
     one of the two is retried and sees the other.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, changing: Changing = unwatched) -> None:
+        self._changing = changing
         self._variables = database[VARIABLES]
         self._readings = database[READINGS]
         self._transactions = Transactions(database)
@@ -105,7 +107,8 @@ class MongoReadings:
             remaining(OPERATION_SECONDS)
             raise Unavailable("too many recordings of this listener are waiting: try again") from None
         try:
-            yield
+            with self._changing(profile_id):
+                yield
         finally:
             lock.release()
 

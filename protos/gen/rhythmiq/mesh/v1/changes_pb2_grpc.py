@@ -49,8 +49,9 @@ class ChangeFeedServiceServicer:
     def WatchChanges(self, request, context):
         """Names profiles as soon as something below them has changed, until the caller ends the call.
 
-        The first message is empty and says that from now on no change is missed. A feed that ends, with whatever status,
-        means that all copies are void. Errors: UNAVAILABLE.
+        The first message is empty and says that from now on no change is missed; later ones come at least every second,
+        empty where nothing has changed. A feed that ends, with whatever status, or is silent for longer, means that all
+        copies are void. A profile may also be named just before a change, and without one. Errors: UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

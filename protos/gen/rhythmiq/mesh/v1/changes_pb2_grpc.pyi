@@ -36,8 +36,9 @@ class ChangeFeedServiceStub:
     WatchChanges: _grpc.UnaryStreamMultiCallable[_changes_pb2.WatchChangesRequest, _changes_pb2.WatchChangesResponse]
     """Names profiles as soon as something below them has changed, until the caller ends the call.
 
-    The first message is empty and says that from now on no change is missed. A feed that ends, with whatever status,
-    means that all copies are void. Errors: UNAVAILABLE.
+    The first message is empty and says that from now on no change is missed; later ones come at least every second,
+    empty where nothing has changed. A feed that ends, with whatever status, or is silent for longer, means that all
+    copies are void. A profile may also be named just before a change, and without one. Errors: UNAVAILABLE.
     """
 
 @_typing.type_check_only
@@ -48,8 +49,9 @@ class ChangeFeedServiceAsyncStub(ChangeFeedServiceStub):
     WatchChanges: _aio.UnaryStreamMultiCallable[_changes_pb2.WatchChangesRequest, _changes_pb2.WatchChangesResponse]  # type: ignore[assignment]
     """Names profiles as soon as something below them has changed, until the caller ends the call.
 
-    The first message is empty and says that from now on no change is missed. A feed that ends, with whatever status,
-    means that all copies are void. Errors: UNAVAILABLE.
+    The first message is empty and says that from now on no change is missed; later ones come at least every second,
+    empty where nothing has changed. A feed that ends, with whatever status, or is silent for longer, means that all
+    copies are void. A profile may also be named just before a change, and without one. Errors: UNAVAILABLE.
     """
 
 class ChangeFeedServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -63,8 +65,9 @@ class ChangeFeedServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_changes_pb2.WatchChangesResponse], _abc.AsyncIterator[_changes_pb2.WatchChangesResponse]]:
         """Names profiles as soon as something below them has changed, until the caller ends the call.
 
-        The first message is empty and says that from now on no change is missed. A feed that ends, with whatever status,
-        means that all copies are void. Errors: UNAVAILABLE.
+        The first message is empty and says that from now on no change is missed; later ones come at least every second,
+        empty where nothing has changed. A feed that ends, with whatever status, or is silent for longer, means that all
+        copies are void. A profile may also be named just before a change, and without one. Errors: UNAVAILABLE.
         """
 
 def add_ChangeFeedServiceServicer_to_server(servicer: ChangeFeedServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
