@@ -13,8 +13,10 @@ from rhythmiq.recommender.v1 import (
     recommender_pb2,
     recommender_pb2_grpc,
 )
+from rhythmiq_mesh.change_feed_servicer import changes_at
 from rhythmiq_mesh.channels import open_channel
 from rhythmiq_mesh.clocks import SystemClock
+from rhythmiq_mesh.copies import Follower
 from rhythmiq_mesh.mongo import connect, database, ping
 from rhythmiq_mesh.paging import PageTokens
 from rhythmiq_mesh.server import Server, Service
@@ -22,6 +24,7 @@ from rhythmiq_recommender.catalog_servicer import CatalogServicer
 from rhythmiq_recommender.compat import RecommendLikeSpotify
 from rhythmiq_recommender.compat_servicer import CompatServicer
 from rhythmiq_recommender.config import RecommenderSettings
+from rhythmiq_recommender.copied_ports import CopiedLeanings, CopiedListeners, CopiedReadings
 from rhythmiq_recommender.follow import CatalogFollower
 from rhythmiq_recommender.gateways import PreferenceLeanings, ProfileListeners, VariableReadings
 from rhythmiq_recommender.interactions.bootstrap import interaction_services
@@ -50,11 +53,21 @@ def bootstrap(settings: RecommenderSettings) -> Server:
     profile = open_channel(settings.profile_address, retried=[_GET_PROFILE, _PROFILE_STATE])
     preference = open_channel(settings.preference_address, retried=[_LIST_PREFERENCES])
     variable = open_channel(settings.variable_address, retried=[_GET_ENVIRONMENT])
+    most = settings.copied_profiles
+    listeners = CopiedListeners(ProfileListeners(profile), most=most)
+    leanings = CopiedLeanings(PreferenceLeanings(preference), most=most)
+    readings = CopiedReadings(VariableReadings(variable), most=most)
+    # Copies that nobody vouches for are none.
+    followers = [
+        Follower(changes_at(profile), [listeners.copies], of="profiles"),
+        Follower(changes_at(preference), [leanings.copies], of="preferences"),
+        Follower(changes_at(variable), [readings.copies], of="variables"),
+    ]
     recommend = Recommend(
         catalog=catalog,
-        listeners=ProfileListeners(profile),
-        leanings=PreferenceLeanings(preference),
-        readings=VariableReadings(variable),
+        listeners=listeners,
+        leanings=leanings,
+        readings=readings,
         ranker=PriorRanker(),
         clock=clock,
     )
@@ -94,7 +107,7 @@ def bootstrap(settings: RecommenderSettings) -> Server:
             ),
         ],
         start=[items.ensure_indexes, interactions.ensure_indexes, catalog.load],
-        background=[catalog.follow],
+        background=[catalog.follow, *(followers if most else ())],
         checks=[partial(ping, client)],
         close=[profile.close, preference.close, variable.close, client.close],
     )

@@ -19,6 +19,15 @@ class RecommenderSettings(ServiceSettings):
     profile_address: str = Field(description="Address of the profile service.", min_length=1)
     preference_address: str = Field(description="Address of the preference service.", min_length=1)
     variable_address: str = Field(description="Address of the variable service.", min_length=1)
+    copied_profiles: int = Field(
+        default=10_000,
+        ge=0,
+        le=1_000_000,
+        description=(
+            "Profiles of which copies are kept of what the other services say, as long as those vouch for them; "
+            "0: every answer asks them."
+        ),
+    )
     interaction_retention_days: int = Field(
         default=400,
         ge=1,

@@ -79,5 +79,12 @@ class VariableReadings:
         for value in response.values:
             found = value_of_reading(value.reading)
             if found is not None:
-                readings.append(Reading(*found, age=value.age.seconds + value.age.nanos / 1e9))
+                age = value.age.seconds + value.age.nanos / 1e9
+                readings.append(Reading(*found, age=age, lasts=_retention(value.reading) - age))
         return readings
+
+
+def _retention(reading: variable_pb2.Reading) -> float:
+    """Seconds from its observation to its expiry: both times are of the same clock."""
+    expire, observe = reading.expire_time, reading.observe_time
+    return expire.seconds - observe.seconds + (expire.nanos - observe.nanos) / 1e9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
@@ -68,11 +69,16 @@ class Leaning(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The latest reading of one kind. `age` is in seconds."""
+    """The latest reading of one kind. `age` is in seconds; in `lasts` seconds it expires."""
 
     kind: EnvironmentKind
     value: EnvironmentValue
     age: float
+    lasts: float = math.inf
+
+    def older(self, seconds: float) -> Reading:
+        """The same reading some seconds later."""
+        return Reading(self.kind, self.value, self.age + seconds, self.lasts - seconds)
 
 
 @dataclass(frozen=True, slots=True)
