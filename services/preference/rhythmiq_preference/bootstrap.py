@@ -57,7 +57,7 @@ def bootstrap(settings: PreferenceSettings) -> Server:
                 internal_pb2.DESCRIPTOR.services_by_name["PreferenceInternalService"],
                 partial(internal_pb2_grpc.add_PreferenceInternalServiceServicer_to_server, internal),
             ),
-            children_service(COLLECTION, preferences.count),
+            children_service({COLLECTION: preferences.count}),
             change_feed_service(changes),
         ],
         start=[preferences.ensure_indexes],

@@ -15,11 +15,17 @@ from rhythmiq.recommender.v1 import (
 )
 from rhythmiq_mesh.change_feed_servicer import changes_at
 from rhythmiq_mesh.channels import open_channel
+from rhythmiq_mesh.children import Upkeep
+from rhythmiq_mesh.children_servicer import children_service
 from rhythmiq_mesh.clocks import SystemClock
 from rhythmiq_mesh.copies import Follower
 from rhythmiq_mesh.mongo import connect, database, ping
 from rhythmiq_mesh.paging import PageTokens
+from rhythmiq_mesh.profiles import GrpcProfiles
 from rhythmiq_mesh.server import Server, Service
+from rhythmiq_recommender.blocks.bootstrap import block_service
+from rhythmiq_recommender.blocks.model import COLLECTION as BLOCKS
+from rhythmiq_recommender.blocks.mongo import MongoBlocks
 from rhythmiq_recommender.catalog_servicer import CatalogServicer
 from rhythmiq_recommender.compat import RecommendLikeSpotify
 from rhythmiq_recommender.compat_servicer import CompatServicer
@@ -28,7 +34,10 @@ from rhythmiq_recommender.copied_ports import CopiedLeanings, CopiedListeners, C
 from rhythmiq_recommender.follow import CatalogFollower
 from rhythmiq_recommender.gateways import PreferenceLeanings, ProfileListeners, VariableReadings
 from rhythmiq_recommender.interactions.bootstrap import interaction_services
-from rhythmiq_recommender.interactions.mongo import MongoInteractions
+from rhythmiq_recommender.interactions.catalog import CatalogItems
+from rhythmiq_recommender.interactions.model import COLLECTION as INTERACTIONS
+from rhythmiq_recommender.interactions.mongo import MongoInteractions, MongoItemIds
+from rhythmiq_recommender.interactions.use_cases import CountInteractions
 from rhythmiq_recommender.mongo import MongoItems
 from rhythmiq_recommender.mongo_feed import MongoItemFeed
 from rhythmiq_recommender.prior_ranker import PriorRanker
@@ -48,11 +57,12 @@ def bootstrap(settings: RecommenderSettings) -> Server:
     store = database(client, settings.mongo_database)
     items = MongoItems(store)
     catalog = CatalogFollower(MongoItemFeed(store))
-    interactions = MongoInteractions(store)
+    interactions, blocks = MongoInteractions(store), MongoBlocks(store)
     clock, tokens = SystemClock(), PageTokens(settings.page_token_key.get_secret_value().encode())
     profile = open_channel(settings.profile_address, retried=[_GET_PROFILE, _PROFILE_STATE])
     preference = open_channel(settings.preference_address, retried=[_LIST_PREFERENCES])
     variable = open_channel(settings.variable_address, retried=[_GET_ENVIRONMENT])
+    profiles = GrpcProfiles(profile)
     most = settings.copied_profiles
     listeners = CopiedListeners(ProfileListeners(profile), most=most)
     leanings = CopiedLeanings(PreferenceLeanings(preference), most=most)
@@ -105,9 +115,21 @@ def bootstrap(settings: RecommenderSettings) -> Server:
                 tokens=tokens,
                 retention=timedelta(days=settings.interaction_retention_days),
             ),
+            block_service(
+                blocks,
+                items=CatalogItems(catalog, MongoItemIds(store)),
+                profiles=profiles,
+                clock=clock,
+                tokens=tokens,
+            ),
+            children_service({INTERACTIONS: CountInteractions(interactions), BLOCKS: blocks.count}),
         ],
-        start=[items.ensure_indexes, interactions.ensure_indexes, catalog.load],
-        background=[catalog.follow, *(followers if most else ())],
+        start=[items.ensure_indexes, interactions.ensure_indexes, blocks.ensure_indexes, catalog.load],
+        background=[
+            catalog.follow,
+            Upkeep(blocks, profiles, clock, settings.upkeep_seconds),
+            *(followers if most else ()),
+        ],
         checks=[partial(ping, client)],
         close=[profile.close, preference.close, variable.close, client.close],
     )

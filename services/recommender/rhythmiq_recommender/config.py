@@ -34,3 +34,6 @@ class RecommenderSettings(ServiceSettings):
         le=3650,
         description="Days after its event that an interaction is kept; older ones are refused.",
     )
+    upkeep_seconds: float = Field(
+        default=5.0, gt=0, le=3600, description="Time between rounds that check what interrupted creates have left."
+    )

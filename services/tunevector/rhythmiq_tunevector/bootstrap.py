@@ -51,7 +51,7 @@ def bootstrap(settings: TuneVectorSettings) -> Server:
                 tunevector_pb2.DESCRIPTOR.services_by_name["TuneVectorService"],
                 partial(tunevector_pb2_grpc.add_TuneVectorServiceServicer_to_server, public),
             ),
-            children_service(COLLECTION, vectors.count),
+            children_service({COLLECTION: vectors.count}),
         ],
         start=[vectors.ensure_indexes],
         background=[Upkeep(vectors, profiles, clock, settings.upkeep_seconds)],

@@ -65,7 +65,7 @@ def bootstrap(settings: VariableSettings) -> Server:
                 variable_pb2.DESCRIPTOR.services_by_name["VariableService"],
                 partial(variable_pb2_grpc.add_VariableServiceServicer_to_server, public),
             ),
-            children_service(COLLECTION, variables.count),
+            children_service({COLLECTION: variables.count}),
             change_feed_service(changes),
         ],
         start=[variables.ensure_indexes],

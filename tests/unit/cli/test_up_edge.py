@@ -157,6 +157,7 @@ def test_only_public_services_are_routed() -> None:
         "rhythmiq.recommender.v1.RecommenderService",
         "rhythmiq.recommender.v1.CompatService",
         "rhythmiq.recommender.v1.InteractionService",
+        "rhythmiq.recommender.v1.BlockService",
     }
 
 

@@ -7,8 +7,6 @@ from functools import partial
 
 import grpc
 
-from rhythmiq.profile.v1 import internal_pb2 as children_pb2
-from rhythmiq.profile.v1 import internal_pb2_grpc as children_pb2_grpc
 from rhythmiq.recommender.v1 import interaction_pb2, interaction_pb2_grpc
 from rhythmiq.variable.v1 import internal_pb2 as erasure_pb2
 from rhythmiq.variable.v1 import internal_pb2_grpc as erasure_pb2_grpc
@@ -20,9 +18,8 @@ from rhythmiq_mesh.server import Service
 from rhythmiq_recommender.interactions.catalog import Catalog, CatalogItems
 from rhythmiq_recommender.interactions.gateways import VariableSurroundings
 from rhythmiq_recommender.interactions.mongo import MongoInteractions, MongoItemIds
-from rhythmiq_recommender.interactions.servicer import ChildrenServicer, ErasureServicer, InteractionServicer
+from rhythmiq_recommender.interactions.servicer import ErasureServicer, InteractionServicer
 from rhythmiq_recommender.interactions.use_cases import (
-    CountInteractions,
     EraseInteractions,
     ListInteractions,
     Recorder,
@@ -43,7 +40,7 @@ def interaction_services(
     tokens: PageTokens,
     retention: timedelta,
 ) -> list[Service]:
-    """InteractionService, and what the profile and the variable service ask of whoever keeps interactions."""
+    """InteractionService, and what the variable service asks of whoever keeps interactions."""
     items = CatalogItems(catalog, MongoItemIds(store))
     recorder = Recorder(interactions, GrpcProfiles(profile), VariableSurroundings(variable), clock, retention)
     public = InteractionServicer(
@@ -53,7 +50,6 @@ def interaction_services(
         erase=EraseInteractions(interactions, clock),
     )
     erasure = ErasureServicer(ScrubKind(interactions))
-    children = ChildrenServicer(CountInteractions(interactions))
     return [
         Service(
             interaction_pb2.DESCRIPTOR.services_by_name["InteractionService"],
@@ -62,9 +58,5 @@ def interaction_services(
         Service(
             erasure_pb2.DESCRIPTOR.services_by_name["VariableErasureService"],
             partial(erasure_pb2_grpc.add_VariableErasureServiceServicer_to_server, erasure),
-        ),
-        Service(
-            children_pb2.DESCRIPTOR.services_by_name["ProfileChildrenService"],
-            partial(children_pb2_grpc.add_ProfileChildrenServiceServicer_to_server, children),
         ),
     ]

@@ -7,8 +7,6 @@ from typing import Any
 
 import grpc
 
-from rhythmiq.profile.v1 import internal_pb2 as children_pb2
-from rhythmiq.profile.v1 import internal_pb2_grpc as children_pb2_grpc
 from rhythmiq.recommender.v1 import interaction_pb2, interaction_pb2_grpc
 from rhythmiq.type.v1 import erasure_pb2
 from rhythmiq.variable.v1 import internal_pb2 as erasure_service_pb2
@@ -19,7 +17,6 @@ from rhythmiq_mesh.requests import request_key
 from rhythmiq_recommender.interactions.messages import draft_of, kind_of, message_of, receipt, span_of
 from rhythmiq_recommender.interactions.model import COLLECTION, Draft
 from rhythmiq_recommender.interactions.use_cases import (
-    CountInteractions,
     EraseInteractions,
     ListInteractions,
     RecordInteractions,
@@ -97,20 +94,6 @@ class ErasureServicer(erasure_service_pb2_grpc.VariableErasureServiceServicer):
         count = await self._scrub(profile_id_of(request.parent), kind)
         erased = erasure_pb2.ErasureReceipt.Erased(what=f"{COLLECTION}.environment:{kind}", count=count)
         return erasure_service_pb2.EraseVariableKindResponse(erased=[erased])
-
-
-class ChildrenServicer(children_pb2_grpc.ProfileChildrenServiceServicer):
-    """rhythmiq.profile.v1.ProfileChildrenService, for the profile service."""
-
-    def __init__(self, count: CountInteractions) -> None:
-        self._count = count
-
-    async def CountProfileChildren(
-        self, request: children_pb2.CountProfileChildrenRequest, context: Context
-    ) -> children_pb2.CountProfileChildrenResponse:
-        count = await self._count(profile_id_of(request.parent))
-        kind = children_pb2.CountProfileChildrenResponse.KindCount(kind=COLLECTION, count=count)
-        return children_pb2.CountProfileChildrenResponse(kinds=[kind] if count else [])
 
 
 async def _messages(
