@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Sequence
 import pytest
 
 from rhythmiq_mesh.copies import HOLD, LIFE, SILENCE, Copies, Follower
-from rhythmiq_mesh.deadline import set_deadline
+from rhythmiq_mesh.deadline import remaining, set_deadline
 from rhythmiq_mesh.errors import DeadlineExceeded, Unavailable
 
 ADA, BOB = "ada", "bob"
@@ -32,6 +32,7 @@ class Truth:
             raise Unavailable("away")
         found = self.stored.get(profile_id, 0)  # read first, told later: as over a network
         await self.open.wait()
+        remaining(60.0)  # as every call and operation
         return found
 
     def copies(self, *, most: int = 100, life: float = LIFE) -> Copies[int]:
