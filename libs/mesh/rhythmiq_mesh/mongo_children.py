@@ -92,6 +92,7 @@ class MongoChildren(Generic[R]):
             found: Document | None = await self._children.find_one_and_delete(this, session=session)
             if found is not None:
                 await self._removed(profile_id, [found], session)
+                await self._deleted(found, session)
             return found is not None
 
         async with self._turn(profile_id):
@@ -99,6 +100,9 @@ class MongoChildren(Generic[R]):
 
     async def _removed(self, profile_id: str, children: Sequence[Document], session: Session) -> None:
         """What has to happen in the transaction that deletes these documents or takes them back."""
+
+    async def _deleted(self, child: Document, session: Session) -> None:
+        """What else has to happen in the transaction in which a listener deletes this one."""
 
     async def unconfirmed(self, created_before: datetime, limit: int) -> list[Child]:
         query = {"unconfirmed.since": {"$lt": created_before}}

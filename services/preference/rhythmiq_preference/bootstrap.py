@@ -20,8 +20,10 @@ from rhythmiq_preference.model import COLLECTION
 from rhythmiq_preference.mongo import NAMED_IN, MongoPreferences
 from rhythmiq_preference.servicer import PreferenceInternalServicer, PreferenceServicer
 from rhythmiq_preference.use_cases import (
+    CountPreferences,
     CreatePreference,
     DeletePreference,
+    DismissalUpkeep,
     GetPreference,
     ListPreferences,
     UpdatePreference,
@@ -57,11 +59,15 @@ def bootstrap(settings: PreferenceSettings) -> Server:
                 internal_pb2.DESCRIPTOR.services_by_name["PreferenceInternalService"],
                 partial(internal_pb2_grpc.add_PreferenceInternalServiceServicer_to_server, internal),
             ),
-            children_service({COLLECTION: preferences.count}),
+            children_service({COLLECTION: CountPreferences(preferences)}),
             change_feed_service(changes),
         ],
         start=[preferences.ensure_indexes],
-        background=[Upkeep(preferences, profiles, clock, settings.upkeep_seconds), changes.follow],
+        background=[
+            Upkeep(preferences, profiles, clock, settings.upkeep_seconds),
+            DismissalUpkeep(preferences, profiles, settings.upkeep_seconds),
+            changes.follow,
+        ],
         checks=[partial(ping, client)],
         close=[profile.close, client.close],
     )

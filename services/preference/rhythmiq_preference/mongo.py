@@ -10,16 +10,19 @@ from pymongo.errors import DuplicateKeyError
 from rhythmiq_mesh.change_feed import Changing, unwatched
 from rhythmiq_mesh.errors import Aborted
 from rhythmiq_mesh.idempotency import RequestKey
-from rhythmiq_mesh.mongo import Database, Document, Session, operation
+from rhythmiq_mesh.mongo import Collection, Database, Document, Session, operation
 from rhythmiq_mesh.mongo_children import MongoChildren, MongoCounters, mark
 from rhythmiq_preference.model import (
     LIMIT,
+    Evidence,
+    Key,
     Origin,
     Preference,
     PreferenceExists,
     PreferenceLimitReached,
     Type,
     plan_learned,
+    weakest,
 )
 from rhythmiq_preference.ports import LearnedWritten
 
@@ -30,17 +33,20 @@ NAMED_IN = {"preferences": "profile", "counters": "_id"}
 
 
 class MongoPreferences(MongoChildren[Preference]):
-    """PreferenceRepository on the collections `preferences` and `counters`."""
+    """PreferenceRepository on the collections `preferences`, `counters` and `dismissals`."""
 
     def __init__(self, database: Database, *, changing: Changing = unwatched) -> None:
         super().__init__(database, "preferences", _preference, profile_field="profile", changing=changing)
         self._counters = MongoCounters(database)
+        self._dismissals: Collection = database["dismissals"]
 
     async def ensure_indexes(self) -> None:
         await super().ensure_indexes()
         await self._counters.ensure_indexes()
         async with operation():
             await self._children.create_index([("profile", 1), ("type", 1), (_VALUE, 1)], unique=True)
+            await self._dismissals.create_index([("profile", 1), ("type", 1), (_VALUE, 1)], unique=True)
+            await self._dismissals.create_index("doubted", sparse=True)
 
     async def create(self, preference: Preference, key: RequestKey | None) -> tuple[Preference, bool]:
         document = _document(preference)
@@ -48,8 +54,9 @@ class MongoPreferences(MongoChildren[Preference]):
         async def insert(session: Session) -> Document:
             if not await self._counters.add(preference.profile_id, 1, session, most=LIMIT):
                 await self._refuse_second(preference, session)
-                raise PreferenceLimitReached(preference.profile_id)
+                await self._make_room(preference.profile_id, session)
             await self._children.insert_one(mark(document, key), session=session)
+            await self._dismissals.delete_one(_same_value(preference), session=session)
             return document
 
         try:
@@ -65,25 +72,38 @@ class MongoPreferences(MongoChildren[Preference]):
         fields = _document(preference)
         for kept in ("_id", "profile", "type", "create_time"):
             del fields[kept]
+
+        async def change(session: Session) -> bool:
+            before = await self._children.find_one_and_update(
+                {"_id": preference.id, "etag": expected_etag}, {"$set": fields}, session=session
+            )
+            if before is None:
+                return False
+            if before[_VALUE] != fields[_VALUE]:
+                await self._dismiss(before, session)
+            await self._dismissals.delete_one(_same_value(preference), session=session)
+            return True
+
         try:
-            with self._changing(preference.profile_id):
-                async with operation():
-                    result = await self._children.update_one(
-                        {"_id": preference.id, "etag": expected_etag}, {"$set": fields}
-                    )
+            async with self._turn(preference.profile_id):
+                return await self._transactions.run(change)
         except DuplicateKeyError as error:
             raise await self._exists(preference) from error
-        return result.matched_count == 1
 
     async def delete(self, preference: Preference) -> bool:
         return await self._delete(preference.profile_id, preference.id, preference.etag)
 
+    async def _deleted(self, child: Document, session: Session) -> None:
+        await self._dismiss(child, session)
+
     async def write_learned(
-        self, profile_id: str, batch: Sequence[Preference], key: RequestKey | None
+        self, profile_id: str, batch: Sequence[Preference], key: RequestKey | None, *, replace: bool
     ) -> tuple[LearnedWritten, bool]:
         async def write(session: Session) -> Document:
             found = self._children.find({"profile": profile_id}, session=session)
-            plan = plan_learned([_preference(document) async for document in found.sort("create_time", 1)], batch)
+            stored = [_preference(document) async for document in found.sort("create_time", 1)]
+            plan = plan_learned(stored, batch, await self._dismissed(profile_id, session), replace=replace)
+            # Also where it changes nothing: a write of each, so that of two at once one looks again.
             await self._counters.add(profile_id, len(plan.created) - len(plan.evicted), session)
             if plan.evicted:
                 evicted = [preference.id for preference in plan.evicted]
@@ -98,6 +118,8 @@ class MongoPreferences(MongoChildren[Preference]):
                 "created_ids": [preference.id for preference in plan.created],
                 "kept_set_count": plan.kept_set_count,
                 "left_out_count": plan.left_out_count,
+                "deleted_by_listener_count": plan.deleted_by_listener_count,
+                "removed_count": len(plan.evicted),
             }
 
         answer, replayed = await self._once(profile_id, key, write)
@@ -106,8 +128,53 @@ class MongoPreferences(MongoChildren[Preference]):
             created_ids=tuple(answer["created_ids"]),
             kept_set_count=answer["kept_set_count"],
             left_out_count=answer["left_out_count"],
+            deleted_by_listener_count=answer["deleted_by_listener_count"],
+            removed_count=answer["removed_count"],
         )
         return written, replayed
+
+    async def doubt(self, profile_id: str) -> None:
+        async with operation():
+            await self._dismissals.update_many({"profile": profile_id}, {"$set": {"doubted": True}})
+
+    async def doubted(self, limit: int) -> list[str]:
+        profiles: list[Document] = [
+            {"$match": {"doubted": True}},
+            {"$group": {"_id": "$profile"}},
+            {"$limit": limit},
+        ]
+        async with operation(), await self._dismissals.aggregate(profiles) as found:
+            return [document["_id"] async for document in found]
+
+    async def settle(self, profile_id: str, *, gone: bool) -> None:
+        async with operation():
+            if gone:
+                await self._dismissals.delete_many({"profile": profile_id})
+            else:
+                await self._dismissals.update_many({"profile": profile_id}, {"$unset": {"doubted": ""}})
+
+    async def _make_room(self, profile_id: str, session: Session) -> None:
+        """Removes the weakest learned preference. Raises PreferenceLimitReached where there is none.
+
+        Taking back what it made room for does not bring it back: the next derivation does, if it is still borne out.
+        """
+        found = self._children.find({"profile": profile_id, "origin": Origin.LEARNED.value}, session=session)
+        leaving = weakest([_preference(document) async for document in found])
+        if leaving is None:
+            raise PreferenceLimitReached(profile_id)
+        await self._children.delete_one({"_id": leaving.id}, session=session)
+        # The count stays, but it is written, so that two that make room at once do not do so for each other.
+        await self._counters.add(profile_id, 0, session)
+
+    async def _dismiss(self, child: Document, session: Session) -> None:
+        """Remembers that a learned preference is not wanted."""
+        if child["origin"] == Origin.LEARNED.value:
+            this = {field: child[field] for field in ("profile", "type", _VALUE)}
+            await self._dismissals.replace_one(this, this, upsert=True, session=session)
+
+    async def _dismissed(self, profile_id: str, session: Session) -> set[Key]:
+        found = self._dismissals.find({"profile": profile_id}, session=session)
+        return {(_TYPES[document["type"]], document[_VALUE]) async for document in found}
 
     async def _refuse_second(self, preference: Preference, session: Session) -> None:
         """Raises PreferenceExists at the limit too: it tells the caller more."""
@@ -139,6 +206,9 @@ def _document(preference: Preference) -> Document:
         "create_time": preference.create_time,
         "update_time": preference.update_time,
         "etag": preference.etag,
+        "confidence": preference.evidence.confidence,
+        "evidence_count": preference.evidence.count,
+        "evidence_time": preference.evidence.time,
     }
     return document
 
@@ -158,4 +228,8 @@ def _preference(document: Document) -> Preference:
         create_time=document["create_time"],
         update_time=document["update_time"],
         etag=document["etag"],
+        # Of one that was stored by a version that kept no evidence there is none.
+        evidence=Evidence(
+            document.get("confidence", 0.0), document.get("evidence_count", 0), document.get("evidence_time")
+        ),
     )

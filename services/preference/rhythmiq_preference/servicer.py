@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from rhythmiq.preference.v1 import internal_pb2, internal_pb2_grpc, preference_pb2, preference_pb2_grpc
+from rhythmiq_mesh.errors import InvalidArgument
 from rhythmiq_mesh.masks import merge
 from rhythmiq_mesh.names import child_id_of, profile_id_of
 from rhythmiq_mesh.principal import current_principal
 from rhythmiq_mesh.requests import request_key
 from rhythmiq_mesh.times import set_timestamp
-from rhythmiq_preference.model import Origin, Preference, Type
+from rhythmiq_preference.model import Evidence, Origin, Preference, Type
 from rhythmiq_preference.use_cases import (
     CreatePreference,
     DeletePreference,
@@ -91,18 +92,23 @@ class PreferenceInternalServicer(internal_pb2_grpc.PreferenceInternalServiceServ
         self, request: internal_pb2.BatchWriteLearnedPreferencesRequest, context: Context
     ) -> internal_pb2.BatchWriteLearnedPreferencesResponse:
         profile_id = profile_id_of(request.parent)
-        drafts = [from_proto(profile_id, preference) for preference in request.preferences]
+        drafts = [
+            replace(from_proto(profile_id, preference), evidence=evidence_of(preference, f"preferences[{index}]"))
+            for index, preference in enumerate(request.preferences)
+        ]
         key = request_key(request, method="BatchWriteLearnedPreferences", parent=request.parent)
-        written = await self.write_learned(profile_id, drafts, key)
+        written = await self.write_learned(profile_id, drafts, key, replace=request.replace)
         return internal_pb2.BatchWriteLearnedPreferencesResponse(
             preferences=[to_proto(preference) for preference in written.preferences],
             kept_set_count=written.kept_set_count,
             left_out_count=written.left_out_count,
+            deleted_by_listener_count=written.deleted_by_listener_count,
+            removed_count=written.removed_count,
         )
 
 
 def from_proto(profile_id: str, message: preference_pb2.Preference) -> Preference:
-    """A draft: id, origin, times and etag are the use case's."""
+    """A draft: id, origin, times and etag are the use case's, and a listener's words are no evidence."""
     return Preference(
         id="",
         profile_id=profile_id,
@@ -116,6 +122,18 @@ def from_proto(profile_id: str, message: preference_pb2.Preference) -> Preferenc
     )
 
 
+def evidence_of(message: preference_pb2.Preference, field: str) -> Evidence:
+    """What a learned preference rests on, as the mesh tells it; kept to the millisecond. Raises InvalidArgument."""
+    time = None
+    if message.HasField("evidence_time"):
+        seconds, nanos = message.evidence_time.seconds, message.evidence_time.nanos
+        try:
+            time = _EPOCH + timedelta(seconds=seconds, milliseconds=nanos // 1_000_000)
+        except OverflowError:
+            raise InvalidArgument.of(f"{field}.evidence_time", "must be a time in the years 1 to 9999") from None
+    return Evidence(message.confidence, message.evidence_count, time)
+
+
 def to_proto(preference: Preference) -> preference_pb2.Preference:
     """The API's view of a preference."""
     message = preference_pb2.Preference(
@@ -126,7 +144,11 @@ def to_proto(preference: Preference) -> preference_pb2.Preference:
         weight=preference.weight,
         origin=_ORIGIN_NUMBERS[preference.origin],
         etag=preference.etag,
+        confidence=preference.evidence.confidence,
+        evidence_count=preference.evidence.count,
     )
+    if preference.evidence.time is not None:
+        set_timestamp(message.evidence_time, preference.evidence.time)
     set_timestamp(message.create_time, preference.create_time)
     set_timestamp(message.update_time, preference.update_time)
     return message

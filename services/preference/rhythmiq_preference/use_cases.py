@@ -15,15 +15,26 @@ from rhythmiq_mesh.etag import check_etag, new_etag
 from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.names import child_name
 from rhythmiq_mesh.paging import PageTokens, Place
-from rhythmiq_preference.model import COLLECTION, Origin, Preference, PreferenceNotFound, check_value
+from rhythmiq_mesh.parents import Profiles, ProfileState
+from rhythmiq_mesh.rounds import rounds
+from rhythmiq_preference.model import (
+    COLLECTION,
+    NO_EVIDENCE,
+    Origin,
+    Preference,
+    PreferenceNotFound,
+    check_evidence,
+    check_value,
+)
 from rhythmiq_preference.ports import LearnedWritten, PreferenceRepository
 
 _ATTEMPTS = 5
+_UPKEEP_BATCH = 500
 
 
 @dataclass(frozen=True)
 class CreatePreference:
-    """Creates a preference that the listener sets.
+    """Creates a preference that the listener sets. Where the limit is reached, the weakest learned one makes room.
 
     Raises PreferenceExists, PreferenceLimitReached, NotFound (PROFILE_NOT_FOUND),
     FailedPrecondition (PROFILE_NOT_ACTIVE), Unavailable; nothing is stored then.
@@ -84,7 +95,13 @@ class UpdatePreference:
         for _ in range(_ATTEMPTS):
             stored = await GetPreference(self.preferences)(profile_id, preference_id)
             check_etag(etag, stored.etag, stored.name)
-            changed = replace(change(stored), origin=Origin.SET, update_time=self.clock.now(), etag=new_etag())
+            changed = replace(
+                change(stored),
+                origin=Origin.SET,
+                update_time=self.clock.now(),
+                etag=new_etag(),
+                evidence=NO_EVIDENCE,
+            )
             check_value(changed)
             if await self.preferences.replace(changed, expected_etag=stored.etag):
                 return changed
@@ -93,7 +110,7 @@ class UpdatePreference:
 
 @dataclass(frozen=True)
 class DeletePreference:
-    """Deletes a preference. Raises PreferenceNotFound, EtagMismatch."""
+    """Deletes a preference; a learned one is not learned again. Raises PreferenceNotFound, EtagMismatch."""
 
     preferences: PreferenceRepository
 
@@ -118,16 +135,57 @@ class WriteLearnedPreferences:
     guard: Guard
     clock: Clock
 
-    async def __call__(self, profile_id: str, drafts: Sequence[Preference], key: RequestKey | None) -> LearnedWritten:
+    async def __call__(
+        self, profile_id: str, drafts: Sequence[Preference], key: RequestKey | None, *, replace: bool = False
+    ) -> LearnedWritten:
         for index, draft in enumerate(drafts):
             check_value(draft, field=f"preferences[{index}]")
+            check_evidence(draft.evidence, field=f"preferences[{index}]")
         # Asked before as well: what had to give way to the batch does not come back with taking it back.
         await self.guard.refuse_unless_active(profile_id)
         now = self.clock.now()
         batch = [_stamped(draft, Origin.LEARNED, now) for draft in drafts]
-        write = partial(self.preferences.write_learned, profile_id, batch, key)
+        write = partial(self.preferences.write_learned, profile_id, batch, key, replace=replace)
         written, _ = await self.guard.insert(profile_id, [preference.id for preference in batch], write)
         return written
+
+
+@dataclass(frozen=True)
+class CountPreferences:
+    """How many preferences a profile that is being deleted still has.
+
+    With none left the profile may be gone soon: what its listener dismissed must then go too. It must stay where the
+    deletion is refused for another reason, so that is looked at later (DismissalUpkeep). Counted first: a delete that
+    leaves a dismissal is over by the time that nothing is left.
+    """
+
+    preferences: PreferenceRepository
+
+    async def __call__(self, profile_id: str) -> int:
+        count = await self.preferences.count(profile_id)
+        if count == 0:
+            await self.preferences.doubt(profile_id)
+        return count
+
+
+@dataclass(frozen=True)
+class DismissalUpkeep:
+    """Erases the dismissals of profiles that are gone, in rounds `seconds` apart. Any number may run at once."""
+
+    preferences: PreferenceRepository
+    profiles: Profiles
+    seconds: float
+
+    async def __call__(self) -> None:
+        """Rounds without end."""
+        await rounds(self.once, self.seconds)
+
+    async def once(self) -> None:
+        """One round. A profile that is still being deleted is looked at again."""
+        for profile_id in await self.preferences.doubted(_UPKEEP_BATCH):
+            state = await self.profiles.state(profile_id)
+            if state is not ProfileState.DELETING:
+                await self.preferences.settle(profile_id, gone=state is ProfileState.ABSENT)
 
 
 def _stamped(draft: Preference, origin: Origin, now: datetime) -> Preference:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
+from eventually import eventually
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.timestamp_pb2 import Timestamp
 from harness import PAGE_TOKEN_KEY, metadata, profile_id, reason, serving, socket_address
 from pydantic import SecretStr
 
@@ -15,6 +17,7 @@ from rhythmiq.preference.v1 import internal_pb2, internal_pb2_grpc, preference_p
 from rhythmiq.profile.v1 import internal_pb2 as profile_internal_pb2
 from rhythmiq.profile.v1 import internal_pb2_grpc as profile_internal_pb2_grpc
 from rhythmiq.profile.v1 import profile_pb2
+from rhythmiq_mesh.mongo import Collection, connect, database
 from rhythmiq_preference.bootstrap import bootstrap
 from rhythmiq_preference.config import PreferenceSettings
 from rhythmiq_preference.model import LIMIT
@@ -61,9 +64,17 @@ async def channel(
         mongo_database=mongo_database_name,
         page_token_key=SecretStr(PAGE_TOKEN_KEY),
         profile_address=profiles.address,
+        upkeep_seconds=0.2,
     )
     async with serving(bootstrap(settings)) as channel:
         yield channel
+
+
+@pytest.fixture
+async def dismissals(mongo_uri: str, mongo_database_name: str) -> AsyncIterator[Collection]:
+    client = connect(mongo_uri, app="test")
+    yield database(client, mongo_database_name)["dismissals"]
+    await client.close()
 
 
 @pytest.fixture
@@ -122,14 +133,23 @@ async def page(
     return await stub.ListPreferences(request, metadata=metadata(who))
 
 
+def learned_draft(value: str, weight: float = 0.5, **fields: Any) -> Preference:
+    evidence = {"confidence": 0.75, "evidence_count": 9, "evidence_time": Timestamp(seconds=1_700_000_000)}
+    return draft(value, weight, **(evidence | fields))
+
+
 async def learn(
-    internal: Internal, who: str, *preferences: Preference, request_id: str = ""
+    internal: Internal, who: str, *preferences: Preference, request_id: str = "", replace: bool = False
 ) -> internal_pb2.BatchWriteLearnedPreferencesResponse:
     return await internal.BatchWriteLearnedPreferences(
         internal_pb2.BatchWriteLearnedPreferencesRequest(
-            parent=parent(who), preferences=preferences, request_id=request_id
+            parent=parent(who), preferences=preferences, request_id=request_id, replace=replace
         )
     )
+
+
+def told(preference: Preference) -> tuple[float, int, bool]:
+    return preference.confidence, preference.evidence_count, preference.HasField("evidence_time")
 
 
 async def refused(call: Awaitable[Any]) -> tuple[grpc.StatusCode, str]:
@@ -379,9 +399,9 @@ async def test_learned_are_left_out_weakest_first_when_a_hundred_are_reached(
     stub: Stub, internal: Internal, who: str
 ) -> None:
     await asyncio.gather(*(create(stub, who, f"genre {n}", 0) for n in range(LIMIT - 2)))
-    await learn(internal, who, draft("weak", 0.1), draft("strong", -0.8))
-    written = await learn(internal, who, draft("stronger", 0.9), draft("middling", -0.5))
-    assert written.left_out_count == 2
+    await learn(internal, who, learned_draft("weak", 0.1), learned_draft("strong", -0.8))
+    written = await learn(internal, who, learned_draft("stronger", 0.9), learned_draft("middling", -0.5))
+    assert (written.left_out_count, written.removed_count) == (2, 1)
     stored = (await page(stub, who, 200)).preferences
     assert len(stored) == LIMIT
     assert {each.value for each in stored if each.origin == Preference.LEARNED} == {"strong", "stronger"}
@@ -404,16 +424,113 @@ async def test_batches_and_creates_at_once_never_exceed_a_hundred_nor_lose_a_set
     assert acknowledged <= {each.name for each in stored}
 
 
-async def test_deleted_learned_preference_is_learned_again_by_a_later_batch_only(
+async def test_learned_one_says_what_it_rests_on_until_it_is_adopted(stub: Stub, internal: Internal, who: str) -> None:
+    (written,) = (await learn(internal, who, learned_draft("jazz"))).preferences
+    learned = await get(stub, who, written.name)
+    assert learned == written
+    assert (*told(learned), learned.evidence_time.seconds) == (0.75, 9, True, 1_700_000_000)
+    adopted = await update(stub, who, learned.name, weight=0.9)
+    assert (adopted.origin, *told(adopted)) == (Preference.SET, 0, 0, False)
+    assert await get(stub, who, learned.name) == adopted
+
+
+async def test_listeners_claims_of_evidence_are_ignored(stub: Stub, internal: Internal, who: str) -> None:
+    created = await stub.CreatePreference(creation(who, learned_draft("rock")), metadata=metadata(who))
+    assert told(created) == (0, 0, False)
+    (learned,) = (await learn(internal, who, learned_draft("jazz"))).preferences
+    claim = update(stub, who, learned.name, ["confidence", "evidence_count"], confidence=1, evidence_count=99)
+    assert await refused(claim) == (Code.INVALID_ARGUMENT, "NOTHING_TO_CHANGE")
+    assert await get(stub, who, learned.name) == learned
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"confidence": float("nan")},
+        {"confidence": 1.01},
+        {"evidence_count": -1},
+        {"evidence_time": Timestamp(seconds=2**62)},
+    ],
+    ids=str,
+)
+async def test_evidence_that_cannot_be_is_refused(
+    stub: Stub, internal: Internal, who: str, bad: dict[str, Any]
+) -> None:
+    call = learn(internal, who, learned_draft("jazz"), learned_draft("rock", **bad))
+    assert (await refused(call))[0] == Code.INVALID_ARGUMENT
+    assert not (await page(stub, who)).preferences
+
+
+async def test_replacing_batch_leaves_only_what_it_names_and_what_was_set(
     stub: Stub, internal: Internal, who: str
 ) -> None:
+    own = await create(stub, who, "Rock")
+    await learn(internal, who, learned_draft("jazz"), learned_draft("pop"))
+    assert (await learn(internal, who, learned_draft("pop", 0.6), replace=True)).removed_count == 1
+    assert {each.value for each in (await page(stub, who)).preferences} == {"Rock", "pop"}
+    assert (await learn(internal, who, replace=True)).removed_count == 1
+    assert (await page(stub, who)).preferences == [own]
+
+
+async def test_new_set_one_takes_the_place_of_the_weakest_learned_also_when_many_come_at_once(
+    stub: Stub, internal: Internal, who: str
+) -> None:
+    await asyncio.gather(*(create(stub, who, f"genre {n}") for n in range(LIMIT - 10)))
+    await learn(internal, who, *(learned_draft(f"learned {n}", (n + 1) / 10) for n in range(10)))
+    created = await asyncio.gather(*(create(stub, who, f"more {n}") for n in range(6)))
+    stored = (await page(stub, who, 200)).preferences
+    assert len(stored) == LIMIT
+    assert {each.name for each in created} <= {each.name for each in stored}
+    assert {each.value for each in stored if each.origin == Preference.LEARNED} == {
+        f"learned {n}" for n in range(6, 10)
+    }
+    await asyncio.gather(*(create(stub, who, f"last {n}") for n in range(4)))
+    assert await refused(create(stub, who, "too many")) == (Code.RESOURCE_EXHAUSTED, "PREFERENCE_LIMIT_REACHED")
+
+
+async def test_deleted_while_learned_again_stays_deleted(stub: Stub, internal: Internal, who: str) -> None:
+    for n in range(10):
+        (learned,) = (await learn(internal, who, learned_draft(f"genre {n}"))).preferences
+        await asyncio.gather(
+            delete(stub, who, learned.name), learn(internal, who, learned_draft(f"genre {n}", 0.6), replace=True)
+        )
+    assert not (await page(stub, who)).preferences
+
+
+async def test_deleted_learned_preference_is_not_learned_again(stub: Stub, internal: Internal, who: str) -> None:
     request_id = str(uuid.uuid4())
     first = await learn(internal, who, draft("jazz"), request_id=request_id)
     await delete(stub, who, first.preferences[0].name)
     assert await learn(internal, who, draft("jazz"), request_id=request_id) == first
     assert not (await page(stub, who)).preferences
-    await learn(internal, who, draft("jazz"))
-    assert len((await page(stub, who)).preferences) == 1
+    assert (await learn(internal, who, draft("JAZZ"))).deleted_by_listener_count == 1
+    assert not (await page(stub, who)).preferences
+    own = await create(stub, who, "jazz")
+    assert (await learn(internal, who, draft("jazz"))).kept_set_count == 1
+    await delete(stub, who, own.name)
+    assert len((await learn(internal, who, draft("jazz"))).preferences) == 1
+
+
+async def test_dismissals_are_erased_with_the_profile(
+    stub: Stub,
+    internal: Internal,
+    channel: grpc.aio.Channel,
+    who: str,
+    profiles: ProfileService,
+    dismissals: Collection,
+) -> None:
+    (learned,) = (await learn(internal, who, learned_draft("jazz"))).preferences
+    await delete(stub, who, learned.name)
+    assert await dismissals.count_documents({}) == 1
+    profiles.state = profile_pb2.Profile.STATE_UNSPECIFIED
+    children = profile_internal_pb2_grpc.ProfileChildrenServiceStub(channel)
+    request = profile_internal_pb2.CountProfileChildrenRequest(parent=parent(who))
+    assert not (await children.CountProfileChildren(request)).kinds
+
+    async def erased() -> bool:
+        return await dismissals.count_documents({}) == 0
+
+    await eventually(erased)
 
 
 async def test_profile_is_told_how_many_preferences_remain(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from rhythmiq.preference.v1 import internal_pb2, preference_pb2
 from rhythmiq.profile.v1 import profile_pb2
 from rhythmiq.tunevector.v1 import tunevector_pb2
 from rhythmiq.type.v1 import audio_pb2, environment_pb2
@@ -96,6 +97,16 @@ def test_output_only_input_is_ignored_also_below_and_in_lists() -> None:
     assert request.readings[0].uid == ""
     assert not request.readings[0].HasField("create_time")
     assert request.readings[0].number == 1
+
+
+def test_services_tell_each_other_what_is_output_for_listeners() -> None:
+    learned = preference_pb2.Preference(type=preference_pb2.Preference.GENRE, value="x", weight=0.5, confidence=0.75)
+    among_services = internal_pb2.BatchWriteLearnedPreferencesRequest(parent=PARENT, preferences=[learned])
+    admit(among_services)
+    assert among_services.preferences[0].confidence == 0.75
+    from_a_listener = preference_pb2.CreatePreferenceRequest(parent=PARENT, preference=learned)
+    admit(from_a_listener)
+    assert from_a_listener.preference.confidence == 0
 
 
 @pytest.mark.parametrize("hours", [-1, 24])

@@ -20,6 +20,7 @@ _SPOKEN = (
     ("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", "{lower-case UUID4}"),
     ("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "{lower-case UUID}"),
 )
+_INTERNAL = "/internal.proto"
 _validator = protovalidate.Validator()
 
 
@@ -59,7 +60,10 @@ async def _each(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
 
 
 def admit(request: Message) -> None:
-    """Clears OUTPUT_ONLY fields, then validates. Raises InvalidArgument."""
+    """Clears OUTPUT_ONLY fields, then validates. Raises InvalidArgument.
+
+    Requests of an `internal.proto` keep them: what is output for a listener is what services tell each other.
+    """
     clear = _clearer(request.DESCRIPTOR)
     if clear is not None:
         clear(request)
@@ -107,6 +111,8 @@ Clear = Callable[[Message], None]
 @cache
 def _clearer(descriptor: Descriptor) -> Clear | None:
     """A function that clears the OUTPUT_ONLY fields of a message and its children; None when there are none."""
+    if descriptor.file.name.endswith(_INTERNAL):
+        return None
     own = [field.name for field in descriptor.fields if _output_only(field)]
     below: list[tuple[str, bool, Clear]] = []
     for field in descriptor.fields:
