@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 import small_catalogue
 
 from rhythmiq_mesh.errors import Unavailable
-from rhythmiq_recommender.prior_ranker import PriorRanker
-from rhythmiq_recommender.recommend import Answer, Recommend
+from rhythmiq_recommender.gather import Sources
+from rhythmiq_recommender.learning.history import EMPTY, History
+from rhythmiq_recommender.recommend import Answer, PriorAlone, Recommend
+from rhythmiq_recommender.recommend_ports import Rankers
 from rhythmiq_recommender.situation import EnvironmentValue, Leaning, LeaningType, Listener, Reading, Wish
 from rhythmiq_recommender.snapshot import CatalogSnapshot
 
@@ -29,6 +31,8 @@ class World:
     profile: Listener | None = field(default_factory=Listener)
     preferences: Sequence[Leaning] = ()
     observed: Sequence[Reading] = ()
+    past: History = EMPTY
+    rankers: Rankers = field(default_factory=PriorAlone)
     away: frozenset[str] = frozenset()
     moment: datetime = NOON
     asked: list[str] = field(default_factory=list)
@@ -45,6 +49,10 @@ class World:
         self._answer("variable")
         return self.observed
 
+    async def history(self, profile_id: str) -> History:
+        self._answer("history")
+        return self.past
+
     def now(self) -> datetime:
         return self.moment
 
@@ -55,7 +63,7 @@ class World:
 
     @property
     def recommend(self) -> Recommend:
-        return Recommend(self, self, self, self, PriorRanker(), self)
+        return Recommend(self, Sources(self, self, self, self, self), self.rankers)
 
     async def ask(self, wish: Wish | None = None) -> Answer:
         return await self.recommend(wish or Wish(PROFILE))

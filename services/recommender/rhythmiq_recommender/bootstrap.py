@@ -33,6 +33,7 @@ from rhythmiq_recommender.config import RecommenderSettings
 from rhythmiq_recommender.copied_ports import CopiedLeanings, CopiedListeners, CopiedReadings
 from rhythmiq_recommender.follow import CatalogFollower
 from rhythmiq_recommender.gateways import PreferenceLeanings, ProfileListeners, VariableReadings
+from rhythmiq_recommender.gather import Sources
 from rhythmiq_recommender.interactions.bootstrap import interaction_services
 from rhythmiq_recommender.interactions.catalog import CatalogItems
 from rhythmiq_recommender.interactions.model import COLLECTION as INTERACTIONS
@@ -40,8 +41,8 @@ from rhythmiq_recommender.interactions.mongo import MongoInteractions, MongoItem
 from rhythmiq_recommender.interactions.use_cases import CountInteractions
 from rhythmiq_recommender.mongo import MongoItems
 from rhythmiq_recommender.mongo_feed import MongoItemFeed
-from rhythmiq_recommender.prior_ranker import PriorRanker
-from rhythmiq_recommender.recommend import Recommend
+from rhythmiq_recommender.mongo_histories import MongoHistories
+from rhythmiq_recommender.recommend import PriorAlone, Recommend
 from rhythmiq_recommender.recommend_servicer import RecommenderServicer
 from rhythmiq_recommender.use_cases import DeleteItem, GetItem, ListItems, StoreItems
 
@@ -59,6 +60,7 @@ def bootstrap(settings: RecommenderSettings) -> Server:
     catalog = CatalogFollower(MongoItemFeed(store))
     interactions, blocks = MongoInteractions(store), MongoBlocks(store)
     clock, tokens = SystemClock(), PageTokens(settings.page_token_key.get_secret_value().encode())
+    histories = MongoHistories(store, clock)
     profile = open_channel(settings.profile_address, retried=[_GET_PROFILE, _PROFILE_STATE])
     preference = open_channel(settings.preference_address, retried=[_LIST_PREFERENCES])
     variable = open_channel(settings.variable_address, retried=[_GET_ENVIRONMENT])
@@ -75,11 +77,14 @@ def bootstrap(settings: RecommenderSettings) -> Server:
     ]
     recommend = Recommend(
         catalog=catalog,
-        listeners=listeners,
-        leanings=leanings,
-        readings=readings,
-        ranker=PriorRanker(),
-        clock=clock,
+        sources=Sources(
+            listeners=listeners,
+            leanings=leanings,
+            readings=readings,
+            histories=histories,
+            clock=clock,
+        ),
+        rankers=PriorAlone(),
     )
     catalog_servicer = CatalogServicer(
         store=StoreItems(items, clock),
@@ -124,7 +129,13 @@ def bootstrap(settings: RecommenderSettings) -> Server:
             ),
             children_service({INTERACTIONS: CountInteractions(interactions), BLOCKS: blocks.count}),
         ],
-        start=[items.ensure_indexes, interactions.ensure_indexes, blocks.ensure_indexes, catalog.load],
+        start=[
+            items.ensure_indexes,
+            interactions.ensure_indexes,
+            blocks.ensure_indexes,
+            histories.ensure_indexes,
+            catalog.load,
+        ],
         background=[
             catalog.follow,
             Upkeep(blocks, profiles, clock, settings.upkeep_seconds),

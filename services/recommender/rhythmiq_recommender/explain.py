@@ -10,7 +10,7 @@ import numpy as np
 from rhythmiq_recommender import features
 from rhythmiq_recommender.plan import Group, Plan, Pull
 from rhythmiq_recommender.postings import IntArray
-from rhythmiq_recommender.ranking import Ranked, ScoreArray
+from rhythmiq_recommender.ranking import Explained, Ranked, ScoreArray
 from rhythmiq_recommender.situation import LeaningType, Target
 from rhythmiq_recommender.snapshot import CatalogSnapshot
 
@@ -43,27 +43,28 @@ def rounded(score: float) -> float:
     return round(score * _STEPS) / _STEPS
 
 
-def reasons(ranked: Ranked, positions: Sequence[int], scores: Sequence[float]) -> list[list[Because]]:
+def reasons(ranked: Ranked, positions: Sequence[int]) -> list[list[Because]]:
     """The reasons for each candidate, strongest first: at most TOLD, and one for all the rest.
 
     Their contributions sum to the `rounded` score: what rounding leaves goes to the last of them.
     """
-    contributions = ranked.contributions[positions]
+    explained = ranked.explain(positions)
+    contributions = explained.contributions
     strength = np.abs(contributions)
     order = np.argsort(-strength, axis=1, kind="stable")[:, :TOLD]
     steps = np.rint(np.take_along_axis(contributions, order, axis=1) * _STEPS).astype(int)
     number = np.count_nonzero(strength, axis=1).tolist()
     return [
-        _told(ranked, position, round(score * _STEPS), count, list(zip(parts, columns, strict=True)))
-        for position, score, count, parts, columns in zip(
-            positions, scores, number, steps.tolist(), order.tolist(), strict=True
+        _told(explained, index, round(score * _STEPS), count, list(zip(parts, columns, strict=True)))
+        for index, (score, count, parts, columns) in enumerate(
+            zip(ranked.scores[positions].tolist(), number, steps.tolist(), order.tolist(), strict=True)
         )
     ]
 
 
-def _told(ranked: Ranked, position: int, score: int, count: int, parts: list[tuple[int, int]]) -> list[Because]:
+def _told(explained: Explained, index: int, score: int, count: int, parts: list[tuple[int, int]]) -> list[Because]:
     """`score` and `parts` (with their columns) in steps of the last decimal told, `count` of the latter not zero."""
-    told = [(part, *ranked.subjects[column], ranked.words(position, column)) for part, column in parts[:count]]
+    told = [(part, *explained.subject(index, column), explained.words(index, column)) for part, column in parts[:count]]
     left = score - sum(part for part, *_ in told)
     if count > TOLD:
         told.append((left, *_REST))

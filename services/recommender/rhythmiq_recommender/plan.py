@@ -51,6 +51,9 @@ class Group(IntEnum):
     SEEDS = 4
     POPULARITY = 5
     OTHER = 6
+    TASTE = 7
+    SIMILAR = 8
+    NOVELTY = 9
 
 
 class Subject(NamedTuple):

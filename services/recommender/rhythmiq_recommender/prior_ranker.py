@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from rhythmiq_recommender import features
 from rhythmiq_recommender.explain import Teller
 from rhythmiq_recommender.plan import SEED_SOUND_SCORE, Plan, band_nearness
 from rhythmiq_recommender.postings import IntArray
-from rhythmiq_recommender.ranking import Ranked, ScoreArray
+from rhythmiq_recommender.ranking import Explained, Ranked, ScoreArray
 from rhythmiq_recommender.retrieval import SOUND
 from rhythmiq_recommender.situation import Situation
-from rhythmiq_recommender.snapshot import CatalogSnapshot
+from rhythmiq_recommender.snapshot import BoolArray, CatalogSnapshot
 
 
 class PriorRanker:
@@ -23,6 +25,9 @@ class PriorRanker:
 
     name = "prior/1"
 
+    def candidates(self, snapshot: CatalogSnapshot, situation: Situation, mask: BoolArray, most: int) -> IntArray:
+        return np.empty(0, np.int64)  # retrieval goes by the same plan
+
     def rank(self, snapshot: CatalogSnapshot, rows: IntArray, situation: Situation, plan: Plan) -> Ranked:
         # A row of memory for each subject: what is added at a time then lies together.
         by_subject = np.zeros((len(plan.subjects), len(rows)))
@@ -33,8 +38,16 @@ class PriorRanker:
         _add_names(snapshot, plan, rows, contributions)
         _add_bands(snapshot, plan, rows, contributions)
         _add_sound(snapshot, plan, rows, contributions)
-        teller = Teller(snapshot, plan, rows, contributions, pulled)
-        return Ranked(rows, plan.subjects, contributions, teller.say)
+
+        def explain(positions: Sequence[int]) -> Explained:
+            teller = Teller(snapshot, plan, rows, contributions, pulled)
+            return Explained(
+                contributions[positions],
+                lambda _, column: plan.subjects[column],
+                lambda index, column: teller.say(positions[index], column),
+            )
+
+        return Ranked(rows, by_subject.sum(axis=0), explain)
 
 
 def _pulled(snapshot: CatalogSnapshot, plan: Plan, rows: IntArray, kind: int) -> ScoreArray:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final
 
-from rhythmiq_mesh.clocks import Clock
-from rhythmiq_mesh.errors import DeadlineExceeded, MeshError, NotFound
-from rhythmiq_mesh.names import profile_name
-from rhythmiq_recommender.arranging.arrange import arrange, shuffled
-from rhythmiq_recommender.environment import settle
-from rhythmiq_recommender.explain import Because, reasons, rounded
-from rhythmiq_recommender.plan import make_plan
-from rhythmiq_recommender.ranking import Ranker
-from rhythmiq_recommender.recommend_ports import Catalog, Leanings, Listeners, Readings
-from rhythmiq_recommender.retrieval import allowed, retrieve
-from rhythmiq_recommender.situation import Degradation, Leaning, Listener, Reading, Seeds, Situation, Surrounding, Wish
+from rhythmiq_mesh.errors import NotFound
+from rhythmiq_recommender.gather import Sources
+from rhythmiq_recommender.prior_ranker import PriorRanker
+from rhythmiq_recommender.recommend_ports import Catalog, Choice, Rankers
+from rhythmiq_recommender.shortlist import Pick, listed
+from rhythmiq_recommender.situation import Degradation, Leaning, Seeds, Situation, Surrounding, Wish
 from rhythmiq_recommender.snapshot import CatalogSnapshot
 
-Value = TypeVar("Value")
+log = logging.getLogger("rhythmiq.recommend")
+
+PRIOR: Final = PriorRanker()
+"""Answers where no model is, and where one failed."""
 
 
 class SeedNotFound(NotFound):
@@ -36,15 +34,6 @@ class SeedNotFound(NotFound):
 
 
 @dataclass(frozen=True, slots=True)
-class Pick:
-    """One recommended item: its row in the answer's snapshot, its score, and why."""
-
-    row: int
-    score: float
-    reasons: Sequence[Because]
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
     """Picks, best first, and all that they rest on. Leanings have the weight that they counted with."""
 
@@ -54,14 +43,15 @@ class Answer:
     leanings: Sequence[Leaning]
     ranker: str
     degradations: Sequence[Degradation]
+    experiment: str = ""
+    variant: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Gathered:
-    listener: Listener
-    leanings: Sequence[Leaning]
-    surroundings: Mapping[str, Surrounding]
-    degradations: list[Degradation]
+class PriorAlone:
+    """Rankers where nothing has been learned: the prior answers everyone."""
+
+    def choose(self, profile_id: str, situation: Situation) -> Choice:
+        return Choice(PRIOR)
 
 
 @dataclass(frozen=True)
@@ -73,76 +63,42 @@ class Recommend:
     """
 
     catalog: Catalog
-    listeners: Listeners
-    leanings: Leanings
-    readings: Readings
-    ranker: Ranker
-    clock: Clock
+    sources: Sources
+    rankers: Rankers
 
     async def __call__(self, wish: Wish, *, needs_profile: bool = True) -> Answer:
         snapshot = self.catalog.snapshot
         require_seeds(snapshot, wish.seeds)
-        gathered = await self._gather(wish, needs_profile=needs_profile)
-        situation = Situation(wish.kind, gathered.surroundings, gathered.leanings, wish.tuning, wish.seeds)
-        picks = self._pick(snapshot, wish, situation)
-        return Answer(
-            snapshot,
-            picks,
-            list(gathered.surroundings.values()),
-            gathered.leanings,
-            self.ranker.name,
-            [*gathered.degradations, *_shortage(snapshot, wish, len(picks))],
-        )
-
-    def _pick(self, snapshot: CatalogSnapshot, wish: Wish, situation: Situation) -> list[Pick]:
-        # "More like these" does not mean these.
-        excluded = [*wish.exclude_items, *wish.seeds.items]
-        mask = allowed(snapshot, wish.kind, wish.tuning, wish.filter, excluded)
-        plan = make_plan(snapshot, situation)
-        rows = retrieve(snapshot, plan, mask, wish.count)
-        ranked = shuffled(self.ranker.rank(snapshot, rows, situation, plan), snapshot, wish.seed)
-        scores = ranked.scores
-        positions = arrange(ranked, scores, snapshot, wish.count)
-        if not positions:
-            return []
-        chosen = scores[positions].tolist()
-        told = reasons(ranked, positions, chosen)
-        return [
-            Pick(row, rounded(score), why)
-            for row, score, why in zip(rows[positions].tolist(), chosen, told, strict=True)
-        ]
-
-    async def _gather(self, wish: Wish, *, needs_profile: bool) -> _Gathered:
-        """Asks everyone at once."""
-        lacking: list[Degradation] = []
-        nothing: Sequence[Reading] = ()
-        asked_readings = (
-            _or_without(self.readings.readings(wish.profile_id), nothing, "environment", lacking)
-            if wish.uses_surroundings
-            else _answered(nothing)
-        )
-        listener, leanings, readings = await asyncio.gather(
-            _or_without(self.listeners.listener(wish.profile_id), Listener(), "profile", lacking),
-            _or_without(self.leanings.leanings(wish.profile_id), (), "preferences", lacking),
-            asked_readings,
-        )
-        if listener is None:
-            if needs_profile:
-                raise _profile_not_found(wish.profile_id)
-            listener = Listener()
-        surroundings: Mapping[str, Surrounding] = {}
-        if wish.uses_surroundings:
-            surroundings, stale = settle(readings, wish.environment, listener.time_zone, self.clock.now())
-            lacking.extend(stale)
-        return _Gathered(listener, effective(leanings, listener.learned_weight), surroundings, lacking)
+        gathered = await self.sources.gather(wish, needs_profile=needs_profile)
+        choice = self.rankers.choose(wish.profile_id, gathered.situation)
+        return answered(choice, snapshot, wish, gathered.situation, gathered.degradations)
 
 
-def effective(leanings: Sequence[Leaning], learned_weight: float) -> list[Leaning]:
-    """The leanings that count, with the weight that they count with: learned ones scaled by `learned_weight`."""
-    scaled = (
-        leaning._replace(weight=leaning.weight * learned_weight) if leaning.learned else leaning for leaning in leanings
+def answered(
+    choice: Choice, snapshot: CatalogSnapshot, wish: Wish, situation: Situation, lacking: Sequence[Degradation]
+) -> Answer:
+    """The answer in this situation; by the prior, and with a note, should the chosen ranker fail."""
+    ranker, failed = choice.ranker, list[Degradation]()
+    try:
+        picks = listed(ranker, snapshot, wish, situation)
+    except Exception:
+        if ranker is PRIOR:
+            raise
+        log.exception("a ranker failed; the prior answers", extra={"ranker": ranker.name})
+        text = f"{ranker.name} failed: this answer does without what was learned"
+        failed.append(Degradation("ranker", "MODEL_FAILED", text))
+        ranker = PRIOR
+        picks = listed(ranker, snapshot, wish, situation)
+    return Answer(
+        snapshot,
+        picks,
+        list(situation.surroundings.values()),
+        situation.leanings,
+        ranker.name,
+        [*lacking, *failed, *_shortage(snapshot, wish, len(picks))],
+        choice.experiment,
+        choice.variant,
     )
-    return [leaning for leaning in scaled if leaning.weight != 0]
 
 
 def require_seeds(snapshot: CatalogSnapshot, seeds: Seeds) -> None:
@@ -158,33 +114,6 @@ def require_seeds(snapshot: CatalogSnapshot, seeds: Seeds) -> None:
         found = snapshot.names.genres.find(name)
         if found is None or not len(snapshot.by_genre[found]):
             raise SeedNotFound(f"seeds.genres[{index}]", "genre", name)
-
-
-async def _answered(value: Value) -> Value:
-    return value
-
-
-async def _or_without(asked: Awaitable[Value], default: Value, subject: str, lacking: list[Degradation]) -> Value:
-    """The answer, or `default` and a note in `lacking`. Only the caller's own deadline still counts as a failure."""
-    try:
-        return await asked
-    except DeadlineExceeded:
-        raise
-    except MeshError:
-        service = {"environment": "variable", "preferences": "preference"}.get(subject, subject)
-        text = f"the {service} service did not answer in time: this answer does without your {subject}"
-        lacking.append(Degradation(subject, "SERVICE_UNAVAILABLE", text))
-        return default
-
-
-def _profile_not_found(profile_id: str) -> NotFound:
-    name = profile_name(profile_id)
-    return NotFound(
-        f"{name} does not exist: create the profile first",
-        resource_type="rhythmiq.dev/Profile",
-        resource_name=name,
-        reason="PROFILE_NOT_FOUND",
-    )
 
 
 def _shortage(snapshot: CatalogSnapshot, wish: Wish, found: int) -> list[Degradation]:

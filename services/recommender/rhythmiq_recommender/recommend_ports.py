@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from rhythmiq_recommender.situation import Leaning, Listener, Reading
+from rhythmiq_recommender.learning.history import History
+from rhythmiq_recommender.ranking import Ranker
+from rhythmiq_recommender.situation import Leaning, Listener, Reading, Situation
 from rhythmiq_recommender.snapshot import CatalogSnapshot
 
 
@@ -39,4 +42,29 @@ class Readings(Protocol):
 
     async def readings(self, profile_id: str) -> Sequence[Reading]:
         """The latest reading of each kind opted into. Raises Unavailable when the service is away or slow."""
+        ...
+
+
+class Histories(Protocol):
+    """What a listener did before."""
+
+    async def history(self, profile_id: str) -> History:
+        """The newest interactions of a profile, impressions left out. Raises Unavailable when storage is away."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The ranker for one answer, and the experiment and its variant that chose it; empty without an experiment."""
+
+    ranker: Ranker
+    experiment: str = ""
+    variant: str = ""
+
+
+class Rankers(Protocol):
+    """Which ranker answers whom."""
+
+    def choose(self, profile_id: str, situation: Situation) -> Choice:
+        """Never fails and never waits: where no model is at hand it is the prior."""
         ...

@@ -70,9 +70,13 @@ def _filter(message: recommender_pb2.RecommendFilter) -> Filter:
 
 def response_of(answer: Answer) -> recommender_pb2.RecommendResponse:
     """The answer as a message; items are parsed here, and only those that are returned."""
-    response = recommender_pb2.RecommendResponse(ranker=answer.ranker)
+    response = recommender_pb2.RecommendResponse(
+        ranker=answer.ranker, experiment=answer.experiment, variant=answer.variant
+    )
     for rank, pick in enumerate(answer.picks, start=1):
-        recommendation = response.recommendations.add(rank=rank, score=pick.score)
+        recommendation = response.recommendations.add(
+            rank=rank, score=pick.score, propensity=pick.propensity, explored=pick.explored
+        )
         recommendation.item.MergeFromString(answer.snapshot.columns.items[pick.row])
         add_reason = recommendation.reasons.add
         for group, subject, contribution, text in pick.reasons:

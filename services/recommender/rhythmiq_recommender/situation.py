@@ -6,7 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:  # it is made of the values below
+    from rhythmiq_recommender.learning.history import History
 
 DEFAULT_LEARNED_WEIGHT = 0.5
 """What a profile's learned_weight is when it says nothing, or cannot be read."""
@@ -150,10 +153,15 @@ class Degradation:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All that a ranker may look at. Weights of `leanings` are effective: learned ones are already scaled."""
+    """All that a ranker may look at.
+
+    Weights of `leanings` are effective: learned ones are already scaled. `time` is when it is asked, Unix seconds UTC.
+    """
 
     kind: int
     surroundings: Mapping[EnvironmentKind, Surrounding]
     leanings: Sequence[Leaning]
     tuning: Mapping[str, Target]
     seeds: Seeds
+    history: History
+    time: float

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from rhythmiq_recommender.plan import Group, Subject
 from rhythmiq_recommender.postings import IntArray
 from rhythmiq_recommender.ranking import Ranked, ScoreArray
+from rhythmiq_recommender.situation import Situation, Wish
 from rhythmiq_recommender.snapshot import UNKNOWN, CatalogSnapshot
 
 APART: Final = 6
@@ -23,18 +24,28 @@ _GOLDEN: Final = 0x9E3779B97F4A7C15
 _MASK: Final = 2**64 - 1
 
 
+class Placed(NamedTuple):
+    """One place of a list: which candidate stands there, and with what probability it came to."""
+
+    position: int
+    """In the Ranked that was arranged."""
+    propensity: float = 1.0
+    """Probability that this item stands at this place, given the candidates; 1 where nothing is explored."""
+    explored: bool = False
+    """Whether it is there to learn how it is liked, in place of the best one."""
+
+
+def adjusted(ranked: Ranked, snapshot: CatalogSnapshot, wish: Wish, situation: Situation) -> Ranked:
+    """The same with what counts for every ranker alike: the shuffle."""
+    return shuffled(ranked, snapshot, wish.seed)
+
+
 def shuffled(ranked: Ranked, snapshot: CatalogSnapshot, seed: int | None, words: str = "for variety") -> Ranked:
     """The same with a small push for each item, from `seed` and the item's id alone; without a seed, as it is."""
     if seed is None:
         return ranked
     push = SHUFFLE * _uniform(snapshot, ranked.rows, seed)
-    last = len(ranked.subjects)
-    return Ranked(
-        ranked.rows,
-        [*ranked.subjects, Subject(Group.OTHER, "variety")],
-        np.column_stack([ranked.contributions, push]),
-        lambda position, column: words if column == last else ranked.words(position, column),
-    )
+    return ranked.plus(push, Subject(Group.OTHER, "variety"), lambda _: words)
 
 
 def _uniform(snapshot: CatalogSnapshot, rows: IntArray, seed: int) -> ScoreArray:
@@ -49,20 +60,21 @@ def _uniform(snapshot: CatalogSnapshot, rows: IntArray, seed: int) -> ScoreArray
     return uniform
 
 
-def arrange(ranked: Ranked, scores: ScoreArray, snapshot: CatalogSnapshot, count: int) -> list[int]:
-    """Positions in `ranked`, whose scores are `scores`; best first, at most `count`.
+def arrange(ranked: Ranked, snapshot: CatalogSnapshot, wish: Wish, situation: Situation) -> list[Placed]:
+    """At most `wish.count` places, best first.
 
     Equal scores go by item id. The best item whose artist was not among the last APART comes next; when there is no
     such item, simply the best. Of one song under several ids only the best counts; the others come after all else.
     """
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(-ranked.scores, kind="stable")
     _, first = np.unique(snapshot.song[ranked.rows[order]], return_index=True)
     again = np.ones(len(order), np.bool_)
     again[first] = False
     artists = snapshot.first_artist[ranked.rows].tolist()
     recent: deque[int] = deque(maxlen=APART)
-    chosen = _spread(order[~again].tolist(), artists, recent, count)
-    return chosen + _spread(order[again].tolist(), artists, recent, count - len(chosen))
+    chosen = _spread(order[~again].tolist(), artists, recent, wish.count)
+    chosen += _spread(order[again].tolist(), artists, recent, wish.count - len(chosen))
+    return [Placed(position) for position in chosen]
 
 
 def _spread(order: list[int], artists: Sequence[int], recent: deque[int], count: int) -> list[int]:
