@@ -3,146 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import grpc
 import pytest
-import small_catalogue
-from eventually import eventually
-from harness import PAGE_TOKEN_KEY, metadata, profile_id, reason, serving, socket_address
-from pydantic import SecretStr
+from harness import metadata, profile_id, reason, serving, socket_address
+from recommend_mesh import AS_WHO, PARENT, Mesh, Preference, Request, Variable, degraded
 
-from rhythmiq.preference.v1 import internal_pb2, internal_pb2_grpc, preference_pb2, preference_pb2_grpc
+from rhythmiq.preference.v1 import internal_pb2, internal_pb2_grpc
 from rhythmiq.profile.v1 import profile_pb2, profile_pb2_grpc
 from rhythmiq.recommender.v1 import (
     compat_pb2,
     compat_pb2_grpc,
-    item_pb2,
-    item_pb2_grpc,
     recommender_pb2,
     recommender_pb2_grpc,
 )
 from rhythmiq.type.v1 import environment_pb2
-from rhythmiq.variable.v1 import variable_pb2, variable_pb2_grpc
-from rhythmiq_preference.bootstrap import bootstrap as bootstrap_preference
-from rhythmiq_preference.config import PreferenceSettings
-from rhythmiq_profile.bootstrap import bootstrap as bootstrap_profile
-from rhythmiq_profile.config import ProfileSettings
-from rhythmiq_recommender.bootstrap import bootstrap as bootstrap_recommender
-from rhythmiq_recommender.config import RecommenderSettings
-from rhythmiq_variable.bootstrap import bootstrap as bootstrap_variable
-from rhythmiq_variable.config import VariableSettings
 
 Environment = environment_pb2.Environment
-Preference = preference_pb2.Preference
-Request = recommender_pb2.RecommendRequest
-Response = recommender_pb2.RecommendResponse
 Use = recommender_pb2.EnvironmentUse
-Variable = variable_pb2.Variable
-WHO = "ada"
-PARENT = f"profiles/{profile_id(WHO)}"
-AS_WHO = metadata(WHO)
 CODE = grpc.StatusCode
-
-
-@dataclass
-class Mesh:
-    """Channels to four running services; `stop` ends one of them."""
-
-    channels: dict[str, grpc.aio.Channel]
-    stacks: dict[str, AsyncExitStack]
-
-    async def stop(self, service: str) -> None:
-        await self.stacks.pop(service).aclose()
-
-    async def recommend(self, **fields: Any) -> recommender_pb2.RecommendResponse:
-        stub = recommender_pb2_grpc.RecommenderServiceStub(self.channels["recommender"])
-        answer: Response = await stub.Recommend(Request(**{"parent": PARENT, **fields}), metadata=AS_WHO, timeout=20)
-        return answer
-
-    async def like(self, type_: Preference.Type.ValueType, value: str, weight: float) -> None:
-        stub = preference_pb2_grpc.PreferenceServiceStub(self.channels["preference"])
-        preference = Preference(type=type_, value=value, weight=weight)
-        await stub.CreatePreference(
-            preference_pb2.CreatePreferenceRequest(parent=PARENT, preference=preference), metadata=AS_WHO
-        )
-
-    async def observe(self, kind: Variable.Kind.ValueType, *, age: timedelta, **value: Any) -> None:
-        """Opts in where needed, and records a reading of that age."""
-        stub = variable_pb2_grpc.VariableServiceStub(self.channels["variable"])
-        variable = Variable(kind=kind, consent_version="1")
-        await stub.CreateVariable(variable_pb2.CreateVariableRequest(parent=PARENT, variable=variable), metadata=AS_WHO)
-        reading = variable_pb2.Reading(kind=kind, source="test", **value)
-        reading.observe_time.FromDatetime(datetime.now(UTC) - age)
-        await stub.RecordReading(variable_pb2.RecordReadingRequest(parent=PARENT, reading=reading), metadata=AS_WHO)
-
-
-@pytest.fixture
-async def mesh(mongo_uri: str, mongo_database_name: str) -> AsyncIterator[Mesh]:
-    names = ("profile", "preference", "variable", "recommender")
-    address = {name: socket_address() for name in names}
-
-    def settings(name: str) -> dict[str, Any]:
-        return {
-            "listen": address[name],
-            "mongo_uri": SecretStr(mongo_uri),
-            "mongo_database": f"{mongo_database_name}_{name}",
-            "page_token_key": SecretStr(PAGE_TOKEN_KEY),
-        }
-
-    to_profile: dict[str, Any] = {"profile_address": address["profile"]}
-    servers = {
-        "profile": bootstrap_profile(ProfileSettings(**settings("profile"), children_addresses=[])),
-        "preference": bootstrap_preference(PreferenceSettings(**settings("preference"), **to_profile)),
-        "variable": bootstrap_variable(VariableSettings(**settings("variable"), **to_profile)),
-        "recommender": bootstrap_recommender(
-            RecommenderSettings(
-                **settings("recommender"),
-                **to_profile,
-                preference_address=address["preference"],
-                variable_address=address["variable"],
-            )
-        ),
-    }
-    running = Mesh({}, {})
-    try:
-        for name, server in servers.items():
-            running.stacks[name] = AsyncExitStack()
-            running.channels[name] = await running.stacks[name].enter_async_context(serving(server))
-        yield running
-    finally:
-        for name in list(running.stacks):
-            await running.stop(name)
-
-
-@pytest.fixture
-async def ready(mesh: Mesh) -> Mesh:
-    """The mesh with a catalogue, and a listener in Vienna."""
-    profile = profile_pb2.Profile(email="ada@example.org", time_zone="Europe/Vienna", learned_weight=0.25)
-    await profile_pb2_grpc.ProfileServiceStub(mesh.channels["profile"]).CreateProfile(
-        profile_pb2.CreateProfileRequest(profile=profile), metadata=AS_WHO
-    )
-    stub = item_pb2_grpc.CatalogServiceStub(mesh.channels["recommender"])
-    imported = await stub.ImportItems(
-        iter([item_pb2.ImportItemsRequest(items=small_catalogue.items())]),
-        metadata=metadata("admin", scope="rhythmiq.admin"),
-    )
-    assert imported.created_count == len(small_catalogue.items())
-
-    async def all_seen() -> bool:
-        answer = await mesh.recommend(kind=item_pb2.Item.SOUNDSCAPE, count=40)
-        return len(answer.recommendations) == 40
-
-    await eventually(all_seen)
-    return mesh
-
-
-def degraded(answer: recommender_pb2.RecommendResponse) -> dict[str, str]:
-    return {lack.subject: lack.reason for lack in answer.degradations}
 
 
 async def test_an_answer_names_the_environment_preferences_and_ranker_that_it_used(ready: Mesh) -> None:
@@ -197,9 +78,7 @@ async def test_a_stopped_service_degrades_the_answer(ready: Mesh, service: str, 
     assert degraded(answer) == {subject: "SERVICE_UNAVAILABLE"}
 
 
-async def test_a_service_that_hangs_costs_its_time_limit_and_no_more(
-    ready: Mesh, mongo_uri: str, mongo_database_name: str
-) -> None:
+async def test_a_service_that_hangs_costs_its_time_limit_and_no_more(ready: Mesh) -> None:
     async def never(request: bytes, context: object) -> bytes:
         await asyncio.Event().wait()
         return b""
@@ -214,16 +93,14 @@ async def test_a_service_that_hangs_costs_its_time_limit_and_no_more(
     )
     hanging.add_insecure_port(address)
     await hanging.start()
-    settings = RecommenderSettings(
+    alone = ready.server(
+        "recommender",
         listen=socket_address(),
-        mongo_uri=SecretStr(mongo_uri),
-        mongo_database=f"{mongo_database_name}_recommender",
-        page_token_key=SecretStr(PAGE_TOKEN_KEY),
         profile_address="unix:/nowhere/profile",
         preference_address=address,
         variable_address="unix:/nowhere/variable",
     )
-    async with serving(bootstrap_recommender(settings)) as channel:
+    async with serving(alone) as channel:
         stub = recommender_pb2_grpc.RecommenderServiceStub(channel)
         # Without a limit of its own the call to preferences would use up this deadline.
         answer = await stub.Recommend(Request(parent=PARENT), metadata=AS_WHO, timeout=10)
