@@ -5,6 +5,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 BIN := .venv/bin
 PACKAGES := libs/mesh services/profile services/preference services/variable services/tunevector services/recommender cli
+# Files of tests side by side: each process has a database and a mesh of its own.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 # Everything a person wrote; `wildcard` because bench/ is a folder that a slim clone may leave out.
 CODE := $(PACKAGES) $(wildcard scripts tests bench) protos/generate.py
 
@@ -29,7 +31,7 @@ ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@rm -f .coverage .coverage.*
-	@status=0; $(BIN)/python -m coverage run -m pytest || status=$$?; \
+	@status=0; $(BIN)/python -m coverage run -m pytest $(PARALLEL) || status=$$?; \
 	$(BIN)/python -m coverage combine --quiet; \
 	$(BIN)/python -m coverage report || { [ $$status -ne 0 ] || status=2; }; \
 	exit $$status

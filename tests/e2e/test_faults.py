@@ -61,7 +61,8 @@ class Listener:
 
 @pytest.fixture
 def listener(own_mesh: LocalMesh, request: pytest.FixtureRequest) -> Iterator[Listener]:
-    """A listener named after the test."""
+    """A listener named after the test, in a mesh that has recovered from the test before."""
+    wait_until(own_mesh.answers, 60, "every service answers")
     found = Listener(own_mesh, f"faults-{abs(hash(request.node.name))}")
     yield found
     found.client.close()

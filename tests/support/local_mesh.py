@@ -149,6 +149,17 @@ class LocalMesh:
     def wait_until_serving(self) -> None:
         wait_until(self.serving, START_SECONDS, "every service serves")
 
+    def answers(self) -> bool:
+        """Whether every service answers from the database now, whatever it says of itself."""
+        subject = "whether-it-answers"
+        profile = self.profile_name(subject)
+        with self.client(subject) as client:
+            created = client.post("/profiles", json={"email": f"{subject}@example.org"})
+            if created.status_code not in {200, 409}:
+                return False
+            kinds = ("preferences", "variables", "tuneVectors", "interactions")
+            return all(client.get(f"/{profile}/{kind}").status_code == 200 for kind in kinds)
+
     def key(self) -> SigningKey:
         return SigningKey.load(StateFolder(self.state).signing_key)
 

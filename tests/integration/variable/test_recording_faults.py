@@ -16,6 +16,8 @@ from rhythmiq.variable.v1 import variable_pb2, variable_pb2_grpc
 Code = grpc.StatusCode
 RECORDINGS = 1000
 ALLOWED = {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED}
+# PyMongo forgets to close a socket on which it was just connecting when the database was killed.
+pytestmark = pytest.mark.filterwarnings("ignore:.*unclosed <socket:pytest.PytestUnraisableExceptionWarning")
 
 
 async def test_nothing_acknowledged_is_lost_when_mongod_is_killed_in_the_middle_of_1000_recordings(
