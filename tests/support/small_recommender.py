@@ -103,6 +103,9 @@ class SmallRecommender(recommender_pb2_grpc.RecommenderServiceServicer, item_pb2
             degradations=degradations,
         )
 
+    async def Explain(self, request: recommender_pb2.ExplainRequest, context: Any) -> recommender_pb2.ExplainResponse:
+        return await context.abort(grpc.StatusCode.UNIMPLEMENTED, "")  # type: ignore[no-any-return]
+
     async def GetItem(self, request: item_pb2.GetItemRequest, context: Any) -> Item:
         if request.name not in self.items:
             await _refuse(context, "ITEM_NOT_FOUND", f"{request.name} does not exist")

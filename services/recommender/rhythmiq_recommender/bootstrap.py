@@ -45,6 +45,7 @@ from rhythmiq_recommender.mongo_histories import MongoHistories
 from rhythmiq_recommender.recommend import PriorAlone, Recommend
 from rhythmiq_recommender.recommend_servicer import RecommenderServicer
 from rhythmiq_recommender.use_cases import DeleteItem, GetItem, ListItems, StoreItems
+from rhythmiq_recommender.what_if import WhatIf
 
 _GET_PROFILE = "rhythmiq.profile.v1.ProfileService/GetProfile"
 _PROFILE_STATE = "rhythmiq.profile.v1.ProfileInternalService/GetProfileState"
@@ -101,7 +102,10 @@ def bootstrap(settings: RecommenderSettings) -> Server:
             ),
             Service(
                 recommender_pb2.DESCRIPTOR.services_by_name["RecommenderService"],
-                partial(recommender_pb2_grpc.add_RecommenderServiceServicer_to_server, RecommenderServicer(recommend)),
+                partial(
+                    recommender_pb2_grpc.add_RecommenderServiceServicer_to_server,
+                    RecommenderServicer(recommend, WhatIf(recommend)),
+                ),
             ),
             Service(
                 compat_pb2.DESCRIPTOR.services_by_name["CompatService"],

@@ -35,6 +35,11 @@ def kind_number(kind: EnvironmentKind) -> variable_pb2.Variable.Kind.ValueType:
     return variable_pb2.Variable.Kind.Value(kind.upper())
 
 
+def kind_name(number: variable_pb2.Variable.Kind.ValueType) -> EnvironmentKind:
+    """The kind with a number of rhythmiq.variable.v1.Variable.Kind."""
+    return _KIND_BY_NUMBER[number]
+
+
 def values_of(message: environment_pb2.Environment) -> dict[EnvironmentKind, EnvironmentValue]:
     """The values that are given, by kind."""
     values: dict[EnvironmentKind, EnvironmentValue] = {}

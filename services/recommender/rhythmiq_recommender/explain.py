@@ -20,8 +20,9 @@ TOLD: Final = 5
 Reasons are half of an answer's bytes, and what the edge spends on it follows its bytes.
 """
 
-_STEPS: Final = 10_000
-_REST: Final = (Group.OTHER, "rest", "several smaller things together")
+STEPS: Final = 10_000
+"""What is told of a score or a contribution are whole numbers of 1 / STEPS."""
+REST: Final = (Group.OTHER, "rest", "several smaller things together")
 
 _SEEDS_SAY: Final[Mapping[str, str]] = {
     "artist": "by {value}, where you started",
@@ -40,7 +41,7 @@ class Because(NamedTuple):
 
 def rounded(score: float) -> float:
     """A score as it is told: what lies behind the fourth decimal says nothing, but takes time and bytes to print."""
-    return round(score * _STEPS) / _STEPS
+    return round(score * STEPS) / STEPS
 
 
 def reasons(ranked: Ranked, positions: Sequence[int]) -> list[list[Because]]:
@@ -52,10 +53,10 @@ def reasons(ranked: Ranked, positions: Sequence[int]) -> list[list[Because]]:
     contributions = explained.contributions
     strength = np.abs(contributions)
     order = np.argsort(-strength, axis=1, kind="stable")[:, :TOLD]
-    steps = np.rint(np.take_along_axis(contributions, order, axis=1) * _STEPS).astype(int)
+    steps = np.rint(np.take_along_axis(contributions, order, axis=1) * STEPS).astype(int)
     number = np.count_nonzero(strength, axis=1).tolist()
     return [
-        _told(explained, index, round(score * _STEPS), count, list(zip(parts, columns, strict=True)))
+        _told(explained, index, round(score * STEPS), count, list(zip(parts, columns, strict=True)))
         for index, (score, count, parts, columns) in enumerate(
             zip(ranked.scores[positions].tolist(), number, steps.tolist(), order.tolist(), strict=True)
         )
@@ -67,11 +68,11 @@ def _told(explained: Explained, index: int, score: int, count: int, parts: list[
     told = [(part, *explained.subject(index, column), explained.words(index, column)) for part, column in parts[:count]]
     left = score - sum(part for part, *_ in told)
     if count > TOLD:
-        told.append((left, *_REST))
+        told.append((left, *REST))
     elif told and left:
         told[-1] = (told[-1][0] + left, *told[-1][1:])
     told.sort(key=_strength)
-    return [Because(group, name, part / _STEPS, text) for part, group, name, text in told]
+    return [Because(group, name, part / STEPS, text) for part, group, name, text in told]
 
 
 def _strength(told: tuple[int, Group, str, str]) -> int:

@@ -21,6 +21,10 @@ PRIOR: Final = PriorRanker()
 """Answers where no model is, and where one failed."""
 
 
+MODEL_FAILED: Final = "MODEL_FAILED"
+"""Reason of the degradation of an answer whose ranker failed."""
+
+
 class SeedNotFound(NotFound):
     """A seed that the catalogue does not have. `field` is its path in the request."""
 
@@ -86,7 +90,7 @@ def answered(
             raise
         log.exception("a ranker failed; the prior answers", extra={"ranker": ranker.name})
         text = f"{ranker.name} failed: this answer does without what was learned"
-        failed.append(Degradation("ranker", "MODEL_FAILED", text))
+        failed.append(Degradation("ranker", MODEL_FAILED, text))
         ranker = PRIOR
         picks = listed(ranker, snapshot, wish, situation)
     return Answer(
@@ -101,19 +105,19 @@ def answered(
     )
 
 
-def require_seeds(snapshot: CatalogSnapshot, seeds: Seeds) -> None:
-    """Raises SeedNotFound for the first seed that the catalogue does not have."""
+def require_seeds(snapshot: CatalogSnapshot, seeds: Seeds, *, within: str = "") -> None:
+    """Raises SeedNotFound for the first seed that the catalogue does not have, with its path below `within`."""
     for index, name in enumerate(seeds.items):
         if snapshot.row_of_name(name) is None:
-            raise SeedNotFound(f"seeds.items[{index}]", "item", name)
+            raise SeedNotFound(f"{within}seeds.items[{index}]", "item", name)
     for index, name in enumerate(seeds.artists):
         found = snapshot.names.artists.find(name)
         if found is None or not len(snapshot.by_artist[found]):
-            raise SeedNotFound(f"seeds.artists[{index}]", "artist", name)
+            raise SeedNotFound(f"{within}seeds.artists[{index}]", "artist", name)
     for index, name in enumerate(seeds.genres):
         found = snapshot.names.genres.find(name)
         if found is None or not len(snapshot.by_genre[found]):
-            raise SeedNotFound(f"seeds.genres[{index}]", "genre", name)
+            raise SeedNotFound(f"{within}seeds.genres[{index}]", "genre", name)
 
 
 def _shortage(snapshot: CatalogSnapshot, wish: Wish, found: int) -> list[Degradation]:

@@ -8,10 +8,15 @@ import grpc
 
 from rhythmiq.recommender.v1 import item_pb2, recommender_pb2, recommender_pb2_grpc
 from rhythmiq.type.v1 import audio_pb2
+from rhythmiq_mesh.errors import InvalidArgument
+from rhythmiq_mesh.interceptors.validation import validate
 from rhythmiq_mesh.principal import current_principal
-from rhythmiq_recommender.environment_messages import kind_number, message_of_value, values_of
+from rhythmiq_recommender.environment_messages import kind_name, kind_number, message_of_value, values_of
+from rhythmiq_recommender.moves import Move
 from rhythmiq_recommender.recommend import Answer, Recommend
 from rhythmiq_recommender.situation import DEFAULT_COUNT, Explicit, Filter, Seeds, Target, Wish
+from rhythmiq_recommender.snapshot import CatalogSnapshot
+from rhythmiq_recommender.what_if import Comparison, Supposition, WhatIf
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -21,14 +26,22 @@ _DEFAULT_WEIGHT: Final = 1.0
 class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
     """Only the owner of a profile may ask for it."""
 
-    def __init__(self, recommend: Recommend) -> None:
+    def __init__(self, recommend: Recommend, what_if: WhatIf) -> None:
         self._recommend = recommend
+        self._what_if = what_if
 
     async def Recommend(
         self, request: recommender_pb2.RecommendRequest, context: Context
     ) -> recommender_pb2.RecommendResponse:
         profile_id = current_principal().require_owner(request.parent)
         return response_of(await self._recommend(wish_of(request, profile_id)))
+
+    async def Explain(
+        self, request: recommender_pb2.ExplainRequest, context: Context
+    ) -> recommender_pb2.ExplainResponse:
+        profile_id = current_principal().require_owner(request.parent)
+        wish = wish_of(request_within(request), profile_id)
+        return explanation_of(await self._what_if(wish, supposition_of(request)))
 
 
 def wish_of(request: recommender_pb2.RecommendRequest, profile_id: str) -> Wish:
@@ -44,6 +57,7 @@ def wish_of(request: recommender_pb2.RecommendRequest, profile_id: str) -> Wish:
         filter=_filter(request.filter),
         seed=request.seed if request.HasField("seed") else None,
         uses_surroundings=request.mode != recommender_pb2.RecommendRequest.USER_GUIDED,
+        explore=request.explore if request.HasField("explore") else True,
     )
 
 
@@ -95,3 +109,45 @@ def response_of(answer: Answer) -> recommender_pb2.RecommendResponse:
     for lack in answer.degradations:
         response.degradations.add(subject=lack.subject, reason=lack.reason, text=lack.text)
     return response
+
+
+def request_within(request: recommender_pb2.ExplainRequest) -> recommender_pb2.RecommendRequest:
+    """What would be asked, with the parent of the call. Raises InvalidArgument naming fields below `request`."""
+    asked = recommender_pb2.RecommendRequest()
+    asked.CopyFrom(request.request)
+    if asked.parent not in ("", request.parent):
+        raise InvalidArgument.of("request.parent", "must be the parent of the call, or empty")
+    asked.parent = request.parent
+    validate(asked, prefix="request")
+    return asked
+
+
+def supposition_of(request: recommender_pb2.ExplainRequest) -> Supposition:
+    """The surroundings that a validated request supposes."""
+    return Supposition(values_of(request.suppose), [kind_name(number) for number in request.suppose_unknown])
+
+
+def explanation_of(comparison: Comparison) -> recommender_pb2.ExplainResponse:
+    """Both answers and the moves as a message."""
+    response = recommender_pb2.ExplainResponse(
+        actual=response_of(comparison.actual), supposed=response_of(comparison.supposed)
+    )
+    for move in comparison.moves:
+        response.moves.append(_move(comparison.actual.snapshot, move))
+    return response
+
+
+def _move(snapshot: CatalogSnapshot, move: Move) -> recommender_pb2.Move:
+    item = snapshot.item(move.row)
+    message = recommender_pb2.Move(
+        item=item.name,
+        title=item.title,
+        rank=move.rank,
+        supposed_rank=move.supposed_rank,
+        score=move.score,
+        supposed_score=move.supposed_score,
+        text=move.text,
+    )
+    for group, subject, contribution, text in move.changes:
+        message.changes.add(group=group.real, subject=subject, contribution=contribution, text=text)
+    return message

@@ -140,6 +140,8 @@ class Wish:
     filter: Filter = Filter()
     seed: int | None = None
     uses_surroundings: bool = True
+    explore: bool = True
+    """Whether an item may be there only to learn how it is liked."""
 
 
 @dataclass(frozen=True, slots=True)
