@@ -12,7 +12,7 @@ from rhythmiq_cli.demo.world.moments import DAY, MOMENTS, ZONES, begins, offsets
 
 MOST_PLACES: Final = 14
 LIST_PLACES: Final = 10
-_LISTED: Final = 0.4
+_LISTED: Final = 0.25
 """Share of sessions in which a list is shown; in the others, listeners choose themselves."""
 _MOST_A_DAY: Final = 5
 _ACTIVITY_SPREAD: Final = 0.8
