@@ -60,6 +60,11 @@ class StateFolder:
         """There once the demo listener and catalogue have been made."""
         return self.root / "demo.done"
 
+    @property
+    def histories_marker(self) -> Path:
+        """There once everybody of the demo has a past."""
+        return self.root / "demo-histories.done"
+
     def prepare(self) -> None:
         """Makes the folders, closed to other users. Raises CommandError when they cannot be written."""
         try:

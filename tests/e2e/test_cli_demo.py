@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from local_mesh import LocalMesh
+from local_mesh import LocalMesh, wait_until
 
 from rhythmiq.preference.v1 import preference_pb2
-from rhythmiq.recommender.v1 import recommender_pb2
+from rhythmiq.recommender.v1 import interaction_pb2, recommender_pb2
 from rhythmiq.variable.v1 import variable_pb2
 from rhythmiq_cli.client import Client
 from rhythmiq_cli.demo import seed_demo
+from rhythmiq_cli.demo.histories import LISTENERS, MOST_A_LISTENER, Written, subject_of, write_histories
 
 Kind = variable_pb2.Variable.Kind
 
@@ -38,6 +40,31 @@ def admin(mesh: LocalMesh) -> Iterator[Client]:
 def listener(mesh: LocalMesh) -> Iterator[Client]:
     with Client(mesh.base_url, mesh.token()) as client:
         yield client
+
+
+@pytest.fixture
+def owner(mesh: LocalMesh) -> Callable[[str], Client]:
+    """Opens a client for a subject."""
+    return lambda subject: Client(mesh.base_url, mesh.token(subject))
+
+
+def past(listener: Client) -> list[interaction_pb2.Interaction]:
+    """All interactions, newest first."""
+    found: list[interaction_pb2.Interaction] = []
+    request = interaction_pb2.ListInteractionsRequest(parent=listener.profile_name, page_size=200)
+    while True:
+        page = listener.call(listener.interactions.ListInteractions, request)
+        found += page.interactions
+        if not page.next_page_token:
+            return found
+        request.page_token = page.next_page_token
+
+
+def shared(listener: Client) -> set[str]:
+    """Kinds opted into."""
+    request = variable_pb2.ListVariablesRequest(parent=listener.profile_name)
+    variables = listener.call(listener.variables.ListVariables, request).variables
+    return {Kind.Name(variable.kind).lower() for variable in variables}
 
 
 def environment(listener: Client) -> variable_pb2.GetEnvironmentResponse:
@@ -87,3 +114,65 @@ def test_opt_out_and_own_readings_of_the_listener_stay(admin: Client, listener: 
     found = {value.reading.kind: value.reading for value in environment(listener).values}
     assert found[Kind.AMBIENT_NOISE].number == 66.0
     assert Kind.WEATHER not in found
+
+
+def test_everybody_of_the_demo_gets_a_past_once_and_an_interrupted_start_goes_on(
+    admin: Client, listener: Client, owner: Callable[[str], Client]
+) -> None:
+    seed_demo(admin, listener)
+    asked = iter(range(LISTENERS))
+    first = write_histories(owner, stopped=lambda: next(asked) == 3)
+    assert first.listeners == 3
+    assert not first.complete
+    second = write_histories(owner)
+    assert second.complete
+    assert second.listeners == LISTENERS - 3
+    assert write_histories(owner) == Written(0, 0, complete=True)
+
+    kept = 0
+    for number in range(LISTENERS):
+        with owner(subject_of(number)) as one:
+            events = past(one)
+        assert 0 < len(events) <= MOST_A_LISTENER
+        kept += len(events)
+        newest, oldest = (datetime.now(UTC) - event.event_time.ToDatetime(UTC) for event in (events[0], events[-1]))
+        assert timedelta(0) <= newest <= oldest < timedelta(days=62)
+    assert kept == first.interactions + second.interactions
+
+
+def test_past_has_only_surroundings_that_are_shared(
+    admin: Client, listener: Client, owner: Callable[[str], Client]
+) -> None:
+    seed_demo(admin, listener)
+    write_histories(owner)
+    names = {"ambient_noise_dba": "ambient_noise", "illuminance_lux": "illuminance", "heart_rate_bpm": "heart_rate"}
+    names |= {"temperature_celsius": "temperature", "humidity_percent": "humidity", "speed_mps": "speed"}
+    for number in range(8):
+        with owner(subject_of(number)) as one:
+            told = {
+                names.get(field.name, field.name) for event in past(one) for field, _ in event.environment.ListFields()
+            }
+            assert told
+            assert told <= shared(one)
+
+
+def test_first_start_is_told_when_the_past_is_complete_and_later_starts_add_nothing(tmp_path: Path) -> None:
+    running = LocalMesh(tmp_path / "state")
+    running.start()
+    assert running.stop() == 0  # most likely while the past is being recorded
+
+    running.start()
+    try:
+        wait_until(lambda: running.state.joinpath("demo-histories.done").exists(), 60, "everybody has a past")
+        wait_until(lambda: "The demo's past is complete" in running.output(), 10, "the command has said so")
+        with Client(running.base_url, running.token()) as demo:
+            before = past(demo)
+    finally:
+        assert running.stop() == 0
+    running.start()
+    try:
+        assert "past" not in running.output()
+        with Client(running.base_url, running.token()) as demo:
+            assert past(demo) == before
+    finally:
+        running.stop()

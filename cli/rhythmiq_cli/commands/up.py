@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from rhythmiq_cli.identity.keys import SigningKey
 from rhythmiq_cli.identity.tokens import mint
-from rhythmiq_cli.output import print_line, tells_errors
+from rhythmiq_cli.output import CommandError, print_line, tells_errors
 from rhythmiq_cli.state import StateFolder
 from rhythmiq_cli.up.report import Report
 from rhythmiq_cli.up.start import start
@@ -49,7 +50,13 @@ def up(
         report.say(f"Ready after {report.seconds:.1f} s.")
         print_line(welcome(address, mint(key)))
 
-    start(host, port, ready)
+    def afterwards(
+        state: StateFolder, key: SigningKey, address: str, report: Report, stopped: Callable[[], bool]
+    ) -> None:
+        if demo and not state.histories_marker.exists():
+            _write_histories(state, key, address, report, stopped)
+
+    start(host, port, ready, afterwards)
 
 
 def _seed(state: StateFolder, key: SigningKey, address: str, report: Report) -> None:
@@ -64,3 +71,27 @@ def _seed(state: StateFolder, key: SigningKey, address: str, report: Report) -> 
     ):
         seed_demo(admin, listener)
     state.demo_marker.touch()
+
+
+def _write_histories(
+    state: StateFolder, key: SigningKey, address: str, report: Report, stopped: Callable[[], bool]
+) -> None:
+    # Imported here: later starts need neither NumPy nor a world.
+    from rhythmiq_cli.client import Client
+    from rhythmiq_cli.demo.histories import LISTENERS, write_histories
+
+    report.say(f"In the background: a past for the demo listener and {LISTENERS - 1} others, to learn from.")
+    begin = report.seconds
+    try:
+        written = write_histories(lambda subject: Client(address, mint(key, subject)), stopped=stopped)
+        if written.complete:
+            state.histories_marker.touch()
+    except (CommandError, OSError) as error:
+        if not stopped():
+            report.say(f"Not everybody of the demo has a past yet, the next start goes on: {error}")
+        return
+    if written.complete:
+        report.say(
+            f"The demo's past is complete: {written.interactions:,} interactions of {written.listeners} listeners"
+            f" recorded in {report.seconds - begin:.1f} s."
+        )

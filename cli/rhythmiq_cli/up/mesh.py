@@ -67,17 +67,18 @@ class LocalMesh:
         self._ready = False
         self._waiting: list[str] = []
 
-    async def run(self, on_ready: Callable[[], None]) -> None:
+    async def run(self, on_ready: Callable[[], None], afterwards: Callable[[Callable[[], bool]], None]) -> None:
         """Starts all, calls `on_ready` in a thread once all serve, and supervises until SIGTERM or Ctrl-C.
 
-        Raises CommandError when a part does not come up, and what `on_ready` raises.
+        Meanwhile `afterwards` runs in a thread, and is told by its argument whether somebody asked to stop.
+        Raises CommandError when a part does not come up, and what the two raise.
         """
         with self._signals():
             try:
                 with self._report.working():
                     await self._unless_stopped(self._start())
                 await self._unless_stopped(_in_thread(on_ready))
-                await self._unless_stopped(self._tell_of_restarts())
+                await self._unless_stopped(self._supervise(afterwards))
             except Stopped:
                 pass
             finally:
@@ -134,6 +135,16 @@ class LocalMesh:
                 raise self._not_ready(hopeless)
             self._report.waiting(f"waiting for {', '.join(waiting)}")
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _supervise(self, afterwards: Callable[[Callable[[], bool]], None]) -> None:
+        """Never returns, unless `afterwards` raises."""
+        background = asyncio.create_task(_in_thread(lambda: afterwards(self._stop.is_set)))
+        restarts = asyncio.create_task(self._tell_of_restarts())
+        try:
+            await background
+            await restarts
+        finally:
+            await _cancel([background, restarts])
 
     async def _tell_of_restarts(self) -> None:
         """Says when everything serves again after something ended. Never returns."""

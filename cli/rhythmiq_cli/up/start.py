@@ -17,10 +17,13 @@ from rhythmiq_cli.up.mesh import LocalMesh, Place
 from rhythmiq_cli.up.report import Report
 
 OnReady = Callable[[StateFolder, SigningKey, str, Report], None]
+Afterwards = Callable[[StateFolder, SigningKey, str, Report, Callable[[], bool]], None]
 
 
-def start(host: str, port: int, on_ready: OnReady) -> None:
+def start(host: str, port: int, on_ready: OnReady, afterwards: Afterwards) -> None:
     """Runs the mesh until SIGTERM or Ctrl-C. `on_ready` is called once all serve, with the address callers use.
+
+    `afterwards` does what need not be waited for, until its last argument says that somebody asked to stop.
 
     Raises CommandError when it cannot run here.
     """
@@ -36,7 +39,12 @@ def start(host: str, port: int, on_ready: OnReady) -> None:
         key = SigningKey.load_or_create(state.signing_key)
         load_or_create_page_token_key(state.page_token_key)
         mesh = LocalMesh(Place(state, sockets, bind, port, reach), key, report)
-        asyncio.run(mesh.run(lambda: on_ready(state, key, address, report)))
+        asyncio.run(
+            mesh.run(
+                lambda: on_ready(state, key, address, report),
+                lambda stopped: afterwards(state, key, address, report, stopped),
+            )
+        )
 
 
 def check_tools() -> None:
