@@ -38,6 +38,20 @@ def test_surroundings_of_the_request_take_the_place_of_readings(mesh: LocalMesh)
     assert answer["ranker"]
 
 
+def test_supposing_other_surroundings_shows_what_would_move_and_why(mesh: LocalMesh) -> None:
+    command = ("recommend", "--noise", "30", "--suppose", "noise=80", "--suppose", "time=08:30", "--suppose",
+               "weather=unknown")  # fmt: skip
+    result = run(mesh, *command)
+    assert result.exit_code == ExitCode.OK, result.stderr
+    for told in ("What moves it", "new in the list: ", "would stay where they are", "30 dB(A)", "80 dB(A)", "08:30"):
+        assert told in result.stdout
+    answer = json.loads(run(mesh, *command, "--json").stdout)
+    kinds = [{use["kind"] for use in answer[which]["environment"]} for which in ("actual", "supposed")]
+    assert kinds[0] - kinds[1] == {"WEATHER"}
+    assert answer["moves"]
+    assert "Nothing would move." in run(mesh, "recommend", "--noise", "30", "--suppose", "noise=30").stdout
+
+
 def test_filters_tuning_and_seeds_reach_the_recommender(mesh: LocalMesh) -> None:
     command = ("recommend", "--kind", "soundscape", "--max", "energy=0.2", "--genre", "rain", "--seed", "7", "--json")
     answer = json.loads(run(mesh, *command).stdout)
@@ -58,6 +72,9 @@ def test_refusals_are_one_sentence_with_field_and_rule(mesh: LocalMesh) -> None:
         (("recommend", "--max", "tempo"), ExitCode.USAGE, "must be like tempo=120"),
         (("recommend", "--activity", "flying"), ExitCode.USAGE, "must be one of sleeping"),
         (("recommend", "--time", "25:00"), ExitCode.USAGE, "must be like 18:00"),
+        (("recommend", "--suppose", "noise"), ExitCode.USAGE, "must be like noise=80"),
+        (("recommend", "--suppose", "noise=900"), ExitCode.REFUSED, "suppose.ambient_noise_dba"),
+        (("recommend", "--suppose", "noise=80", "--count", "500"), ExitCode.REFUSED, "request.count"),
         (("recommend", "--kind", "film"), ExitCode.USAGE, "must be one of track"),
         (("profile", "show", "--subject", "nobody"), ExitCode.NOT_FOUND, "profile"),
         (("profile", "create", "--email", "none"), ExitCode.REFUSED, "email"),
