@@ -21,12 +21,13 @@ from rhythmiq_cli.demo.world.arrays import (
     happens,
     sigmoid,
 )
+from rhythmiq_cli.demo.world.sessions import LONGEST
 
 TYPES: Final = tuple(interaction_pb2.Interaction.Type.keys()[1:])
 """Interaction types in the order of the API's enum: IMPRESSION, PLAY, COMPLETE, SKIP, LIKE, DISLIKE, SAVE."""
 IMPRESSION, PLAY, COMPLETE, SKIP, LIKE, DISLIKE, SAVE = range(len(TYPES))
 
-FINISHED_AT: Final = 1.2
+FINISHED_AT: Final = 2.0
 """Log-odds of an item at which one half of its plays are heard to the end; what is chosen has more, mostly."""
 _PAUSE: Final = 4.0
 _FIRST_PLACES: Final = 0.06
@@ -95,16 +96,19 @@ def events_of(chance: Chance, heard: Heard, listener: Ints, session: Ints, start
     there, shown = heard.item >= 0, heard.position > 0
     # Lower places are looked at less; what one chooses oneself is always played.
     looked = 1 / (1 + np.float32(_FIRST_PLACES) * np.maximum(heard.position - 1, 0))
-    played = there & (~shown | happens(chance, sigmoid(0.7 * heard.liking) * looked))
-    finished = played & happens(chance, sigmoid(0.9 * (heard.liking - FINISHED_AT)))
+    wanted = there & (~shown | happens(chance, sigmoid(0.7 * heard.liking) * looked))
+    length = seconds[np.maximum(heard.item, 0)]
+    ends = happens(chance, sigmoid(0.9 * (heard.liking - FINISHED_AT)))
+    lasted = np.where(wanted, length * np.where(ends, 1, chance.uniform(0.03, 0.5, length.shape)), 0)
+    spent = lasted + np.where(wanted, _PAUSE, 0)
+    after = 1.0 + np.cumsum(spent, axis=1) - spent
+    # There is an end to every session, also to one of long pieces.
+    played = wanted & (after < LONGEST)
+    begin, lasted = start[:, None] + after, lasted.astype(np.float32)
+    finished = played & ends
     liked = finished & happens(chance, 0.3 * sigmoid(heard.liking - 3.5))
     saved = finished & happens(chance, 0.15 * sigmoid(heard.liking - 4))
     disliked = played & ~finished & happens(chance, 0.3 * sigmoid(-1 - heard.liking))
-    length = seconds[np.maximum(heard.item, 0)]
-    share = np.where(finished, 1, chance.uniform(0.03, 0.5, length.shape))
-    lasted = np.where(played, length * share, 0).astype(np.float32)
-    spent = lasted + np.where(played, np.float32(_PAUSE), 0)
-    begin = start[:, None] + 1.0 + np.cumsum(spent, axis=1) - spent
     never = np.full(length.shape, np.nan, np.float32)
     parts = [
         (there & shown, IMPRESSION, np.broadcast_to(start[:, None], begin.shape), never),

@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 
 from rhythmiq_cli.demo.world import moments
-from rhythmiq_cli.demo.world.arrays import AnyInts, Bools, Chance, Doubles, Floats, Ints
+from rhythmiq_cli.demo.world.arrays import AnyInts, Bools, Chance, Codes, Doubles, Floats, Ints
 from rhythmiq_cli.demo.world.effects import leans
 from rhythmiq_cli.demo.world.events import Events, events_of, joined, meet
-from rhythmiq_cli.demo.world.items import PODCAST_EPISODE, SOUNDSCAPE, TRACK, WorldItems, demo_columns
+from rhythmiq_cli.demo.world.items import WorldItems, demo_columns
 from rhythmiq_cli.demo.world.sessions import MOST_PLACES, Sessions, plan
 from rhythmiq_cli.demo.world.surroundings import KINDS, Surroundings
 from rhythmiq_cli.demo.world.tastes import Planted, Tastes, draw_tastes
@@ -33,7 +33,6 @@ MEASURED: Final = 0.9
 _CHOICES: Final = 700
 """Most items that a session chooses from; larger catalogues are met in part, each session another."""
 _CHUNK: Final = 1_000
-_KIND_SHARES: Final = ((TRACK, 0.93), (PODCAST_EPISODE, 0.04), (SOUNDSCAPE, 0.03))
 # A list is made by somebody who knows a taste in part, and nothing of surroundings.
 _POLICY_TASTE: Final = 0.6
 _POLICY_FAME: Final = 0.9
@@ -94,7 +93,7 @@ def make_world(
     """
     items = catalogue if catalogue is not None else demo_columns()
     chance = [np.random.default_rng([seed, part]) for part in range(2, 6)]
-    sessions = plan(chance[0], listeners, interactions, days, end)
+    sessions = plan(chance[0], listeners, interactions, days, end, np.unique(items.kind).tolist())
     tastes = draw_tastes(chance[1], listeners, items, seed)
     for listener, wanted in (planted or {}).items():
         tastes.plant(listener, wanted, items)
@@ -114,7 +113,7 @@ def _newest(events: Events, count: int, end: float) -> Events:
     """The newest `count` before `end`, in the order of listener and time."""
     events = events.take(events.time < end)
     if len(events) < count:
-        raise AssertionError(f"planned too few sessions: {len(events)} events of {count}")
+        raise ValueError(f"sessions with so few items to choose from have {len(events)} events, not {count}")
     kept = np.argsort(-events.time, kind="stable")[:count]
     kept = kept[np.lexsort((events.item[kept], events.type[kept], events.time[kept], events.listener[kept]))]
     return events.take(kept)
@@ -135,7 +134,7 @@ def _events(
     """What happens in one chunk of sessions."""
     rows = np.arange(begin, min(begin + _CHUNK, len(sessions)))
     listener = sessions.listener[rows]
-    choices, out = _choices(chance, items, tastes, listener)
+    choices, out = _choices(chance, items, tastes, listener, sessions.kind[rows])
     taste = tastes.of(listener, choices, items)
     liking = _affinity(taste, items, choices, effect[rows])
     policy = np.float32(_POLICY_TASTE) * taste + np.float32(_POLICY_FAME) * items.fame[choices]
@@ -147,12 +146,8 @@ def _events(
     return events_of(chance, heard, listener, rows.astype(np.int32), sessions.start[rows], items.seconds)
 
 
-def _choices(chance: Chance, items: WorldItems, tastes: Tastes, listener: Ints) -> tuple[Ints, Bools]:
+def _choices(chance: Chance, items: WorldItems, tastes: Tastes, listener: Ints, kind: Codes) -> tuple[Ints, Bools]:
     """(sessions x choices) items, and which of them are out: of another kind than the session's, or there twice."""
-    kinds = np.array([kind for kind, _ in _KIND_SHARES])
-    there = np.isin(kinds, items.kind)
-    shares = np.array([share for _, share in _KIND_SHARES]) * there
-    kind = chance.choice(kinds, len(listener), p=shares / shares.sum())
     if len(items) <= _CHOICES:
         choices = np.broadcast_to(np.arange(len(items), dtype=np.int32), (len(listener), len(items)))
         return choices, items.kind[choices] != kind[:, None]

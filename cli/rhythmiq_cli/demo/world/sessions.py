@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from rhythmiq_cli.demo.world.arrays import AnyInts, Bools, Chance, Doubles, Ints, gumbel
+from rhythmiq_cli.demo.world.arrays import Bools, Chance, Codes, Doubles, Ints, gumbel
+from rhythmiq_cli.demo.world.items import PODCAST_EPISODE, SOUNDSCAPE, TRACK
 from rhythmiq_cli.demo.world.moments import DAY, MOMENTS, ZONES, begins, offsets, weights
 
 MOST_PLACES: Final = 14
@@ -18,25 +20,30 @@ _MOST_A_DAY: Final = 5
 _ACTIVITY_SPREAD: Final = 0.8
 """Spread of the logarithm of how much each listener listens."""
 # Of a session, on average; less than that, so that enough sessions are planned: the oldest events are left out then.
-_EVENTS_A_SESSION: Final = 20
+_EVENTS_A_SESSION: Final = 17
 _SPARE: Final = 8
-# Seconds that a place takes at most, and between two sessions: more than the half hour that ends one.
-_A_PLACE: Final = 270.0
-_GAP: Final = 2_400.0
+LONGEST: Final = 2_400.0
+"""Seconds after which nothing further is begun in a session."""
+# Seconds that the last item may still take, and between two sessions: more than the half hour that ends one.
+_LAST: Final = {TRACK: 700.0, PODCAST_EPISODE: 6_000.0, SOUNDSCAPE: 3_600.0}
+_GAP: Final = 1_860.0
+_KINDS: Final = {TRACK: 0.93, PODCAST_EPISODE: 0.04, SOUNDSCAPE: 0.03}
+"""Share of sessions with each kind of items."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
     """One row a session, in the order of listener and start. `start` is in Unix seconds; `moment` indexes MOMENTS.
 
-    `zone` indexes ZONES and `ahead` are the hours of each zone; `places` is how many items are met, `listed` whether
-    in a list.
+    `zone` indexes ZONES and `ahead` are the hours of each zone; `kind` is that of all items met, as in Item.Kind,
+    `places` how many at most, `listed` whether in a list.
     """
 
     listener: Ints
     start: Doubles
     moment: Ints
     zone: Ints
+    kind: Codes
     places: Ints
     listed: Bools
     ahead: Doubles
@@ -45,7 +52,7 @@ class Sessions:
         return len(self.listener)
 
 
-def plan(chance: Chance, listeners: int, interactions: int, days: int, end: float) -> Sessions:
+def plan(chance: Chance, listeners: int, interactions: int, days: int, end: float, kinds: Collection[int]) -> Sessions:
     """Enough sessions for so many interactions; everybody has one at least, and some have many times what others have.
 
     Raises ValueError for sizes below 1, or more than the listeners could fill.
@@ -66,13 +73,22 @@ def plan(chance: Chance, listeners: int, interactions: int, days: int, end: floa
     first = np.floor((end + 3600 * ahead) / DAY) - days
     listener, day, moment = _slots(chance, count, first[zone], days)
     start = (first[zone[listener]] + day) * DAY + 3600 * (begins(chance, moment) - ahead[zone[listener]])
-    listed = chance.random(len(listener)) < _LISTED
-    own = np.clip(4 + chance.poisson(5, len(listener)), 4, MOST_PLACES)
-    places = np.where(listed, LIST_PLACES, own).astype(np.int32)
     order = np.lexsort((start, listener))
-    listener, moment, places, listed = listener[order], moment[order], places[order], listed[order]
-    start = _apart(listener, start[order], places.astype(np.float64) * _A_PLACE + _GAP)
-    return Sessions(listener, start, moment, zone[listener], places, listed, ahead)
+    listener, moment = listener[order], moment[order]
+    kind = _kinds(chance, len(listener), kinds)
+    start = _apart(listener, start[order], LONGEST + _GAP + np.array([_LAST.get(k, 0.0) for k in range(4)])[kind])
+    listed = (chance.random(len(listener)) < _LISTED) & (kind == TRACK)
+    own = np.clip(4 + chance.poisson(5, len(listener)), 4, MOST_PLACES)
+    # An episode or a soundscape fills a session.
+    places = np.where(kind == TRACK, np.where(listed, LIST_PLACES, own), 1).astype(np.int32)
+    return Sessions(listener, start, moment, zone[listener], kind, places, listed, ahead)
+
+
+def _kinds(chance: Chance, count: int, kinds: Collection[int]) -> Codes:
+    """A kind for each session, of those that the catalogue has."""
+    there = sorted(set(kinds) & set(_KINDS))
+    share = np.array([_KINDS[kind] for kind in there])
+    return np.array(there, np.int8)[chance.choice(len(there), count, p=share / share.sum())]
 
 
 def _counts(chance: Chance, listeners: int, wanted: int, most: int) -> Ints:
@@ -115,8 +131,3 @@ def _apart(listener: Ints, start: Doubles, lasts: Doubles) -> Doubles:
     reach = float(start.max() - start.min()) + float(lasts.sum()) + 1.0
     moved = np.maximum.accumulate(start - before + listener * reach)
     return np.asarray(moved + before - listener * reach)
-
-
-def of_listener(sessions: Sessions, listener: int) -> AnyInts:
-    """Rows of a listener's sessions."""
-    return np.flatnonzero(sessions.listener == listener)
