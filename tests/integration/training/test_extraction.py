@@ -10,9 +10,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 from drafts import draft, everything_known
-from mongod import free_port
 
-from rhythmiq_mesh.errors import Unavailable
 from rhythmiq_mesh.mongo import Database, connect, database
 from rhythmiq_recommender.columns import ids_of
 from rhythmiq_recommender.interactions.model import Draft, Shared, Type, interaction
@@ -158,12 +156,3 @@ async def test_the_size_of_chunks_changes_nothing(stored: Stored, tmp_path: Path
 async def test_an_empty_database_gives_tables_without_rows(stored: Stored, tmp_path: Path) -> None:
     listens, catalogue, _ = await extracted(stored.database, tmp_path)
     assert (len(listens), len(catalogue)) == (0, 0)
-
-
-async def test_a_database_that_is_away_is_said_to_be_away(tmp_path: Path) -> None:
-    client = connect(f"mongodb://127.0.0.1:{free_port()}/?replicaSet=test", app="test")
-    try:
-        with pytest.raises(Unavailable):
-            await extracted(database(client, "rhythmiq_recommender"), tmp_path)
-    finally:
-        await client.close()
