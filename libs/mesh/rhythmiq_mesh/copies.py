@@ -41,6 +41,7 @@ class Copy(NamedTuple, Generic[T]):
 
 class _Kept(NamedTuple, Generic[T]):
     value: T
+    size: int
     asked: float
     until: float
 
@@ -58,15 +59,21 @@ class Copies(Generic[T]):
         ask: Callable[[str], Awaitable[T]],
         *,
         most: int,
+        size: Callable[[T], int] = lambda _: 1,
         life: Callable[[T], float] = lambda _: LIFE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`most` copies are kept; `life` is for how many seconds of LIFE a value is true when nothing changes."""
+        """Copies of a total `size` of at most `most` are kept; by default it counts profiles.
+
+        `life` is for how many seconds of LIFE a value is true when nothing changes.
+        """
         self._ask = ask
         self._most = most
+        self._size = size
         self._life = life
         self._clock = clock
         self._kept: OrderedDict[str, _Kept[T]] = OrderedDict()
+        self._total = 0
         self._asking: dict[str, asyncio.Task[T]] = {}
         self._named: set[str] = set()
         self._named_before: set[str] = set()
@@ -102,7 +109,7 @@ class Copies(Generic[T]):
         self._heard()
         self._turn_over(now)
         for profile_id in profile_ids:
-            self._kept.pop(profile_id, None)
+            self._forget(profile_id)
             self._asking.pop(profile_id, None)
             self._named.add(profile_id)
 
@@ -116,7 +123,13 @@ class Copies(Generic[T]):
 
     def _void(self) -> None:
         self._kept.clear()
+        self._total = 0
         self._asking.clear()
+
+    def _forget(self, profile_id: str) -> None:
+        gone = self._kept.pop(profile_id, None)
+        if gone is not None:
+            self._total -= gone.size
 
     def _on_hold(self, profile_id: str, now: float) -> bool:
         self._turn_over(now)
@@ -154,11 +167,12 @@ class Copies(Generic[T]):
             return
         value = done.result()
         until = asked + min(LIFE, self._life(value))
+        self._forget(profile_id)
         if until > self._clock():
-            self._kept[profile_id] = _Kept(value, asked, until)
-            self._kept.move_to_end(profile_id)
-            if len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+            self._kept[profile_id] = kept = _Kept(value, self._size(value), asked, until)
+            self._total += kept.size
+            while self._total > self._most:
+                self._forget(next(iter(self._kept)))
 
 
 class Vouched(Protocol):

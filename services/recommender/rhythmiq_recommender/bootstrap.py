@@ -13,6 +13,7 @@ from rhythmiq.recommender.v1 import (
     recommender_pb2,
     recommender_pb2_grpc,
 )
+from rhythmiq_mesh.change_feed import ChangeFeed
 from rhythmiq_mesh.change_feed_servicer import changes_at
 from rhythmiq_mesh.channels import open_channel
 from rhythmiq_mesh.children import Upkeep
@@ -30,14 +31,14 @@ from rhythmiq_recommender.catalog_servicer import CatalogServicer
 from rhythmiq_recommender.compat import RecommendLikeSpotify
 from rhythmiq_recommender.compat_servicer import CompatServicer
 from rhythmiq_recommender.config import RecommenderSettings
-from rhythmiq_recommender.copied_ports import CopiedLeanings, CopiedListeners, CopiedReadings
+from rhythmiq_recommender.copied_ports import CopiedHistories, CopiedLeanings, CopiedListeners, CopiedReadings
 from rhythmiq_recommender.follow import CatalogFollower
 from rhythmiq_recommender.gateways import PreferenceLeanings, ProfileListeners, VariableReadings
 from rhythmiq_recommender.gather import Sources
 from rhythmiq_recommender.interactions.bootstrap import interaction_services
 from rhythmiq_recommender.interactions.catalog import CatalogItems
 from rhythmiq_recommender.interactions.model import COLLECTION as INTERACTIONS
-from rhythmiq_recommender.interactions.mongo import MongoInteractions, MongoItemIds
+from rhythmiq_recommender.interactions.mongo import EPOCHS, MongoInteractions, MongoItemIds
 from rhythmiq_recommender.interactions.use_cases import CountInteractions
 from rhythmiq_recommender.mongo import MongoItems
 from rhythmiq_recommender.mongo_feed import MongoItemFeed
@@ -59,9 +60,11 @@ def bootstrap(settings: RecommenderSettings) -> Server:
     store = database(client, settings.mongo_database)
     items = MongoItems(store)
     catalog = CatalogFollower(MongoItemFeed(store))
-    interactions, blocks = MongoInteractions(store), MongoBlocks(store)
+    changes = ChangeFeed(store, {EPOCHS: "_id"})
+    interactions, blocks = MongoInteractions(store, changing=changes.changing), MongoBlocks(store)
     clock, tokens = SystemClock(), PageTokens(settings.page_token_key.get_secret_value().encode())
-    histories = MongoHistories(store, clock)
+    stored_histories = MongoHistories(store, clock)
+    retention = timedelta(days=settings.interaction_retention_days)
     profile = open_channel(settings.profile_address, retried=[_GET_PROFILE, _PROFILE_STATE])
     preference = open_channel(settings.preference_address, retried=[_LIST_PREFERENCES])
     variable = open_channel(settings.variable_address, retried=[_GET_ENVIRONMENT])
@@ -70,11 +73,13 @@ def bootstrap(settings: RecommenderSettings) -> Server:
     listeners = CopiedListeners(ProfileListeners(profile), most=most)
     leanings = CopiedLeanings(PreferenceLeanings(preference), most=most)
     readings = CopiedReadings(VariableReadings(variable), most=most)
+    histories = CopiedHistories(stored_histories, most=most, retention=retention, clock=clock)
     # Copies that nobody vouches for are none.
     followers = [
         Follower(changes_at(profile), [listeners.copies], of="profiles"),
         Follower(changes_at(preference), [leanings.copies], of="preferences"),
         Follower(changes_at(variable), [readings.copies], of="variables"),
+        Follower(changes.watch, [histories.copies], of="interactions"),
     ]
     recommend = Recommend(
         catalog=catalog,
@@ -122,7 +127,7 @@ def bootstrap(settings: RecommenderSettings) -> Server:
                 variable=variable,
                 clock=clock,
                 tokens=tokens,
-                retention=timedelta(days=settings.interaction_retention_days),
+                retention=retention,
             ),
             block_service(
                 blocks,
@@ -137,13 +142,13 @@ def bootstrap(settings: RecommenderSettings) -> Server:
             items.ensure_indexes,
             interactions.ensure_indexes,
             blocks.ensure_indexes,
-            histories.ensure_indexes,
+            stored_histories.ensure_indexes,
             catalog.load,
         ],
         background=[
             catalog.follow,
             Upkeep(blocks, profiles, clock, settings.upkeep_seconds),
-            *(followers if most else ()),
+            *([changes.follow, *followers] if most else ()),
         ],
         checks=[partial(ping, client)],
         close=[profile.close, preference.close, variable.close, client.close],

@@ -256,6 +256,24 @@ async def test_memory_is_bounded_and_who_has_not_asked_for_longest_goes_first(tr
     assert truth.asked["b"] == 2
 
 
+async def test_large_values_take_the_place_of_many_small_ones(truth: Truth) -> None:
+    copies = Copies(truth.ask, most=10, size=lambda found: found, clock=lambda: truth.now)
+    copies.begin()
+    truth.stored = {"a": 3, "b": 3, "c": 3, "large": 8, "too large": 11}
+    for who in ("a", "b", "c", "large"):
+        await value(copies, who)
+    assert len(copies) == 1
+    await value(copies, "too large")
+    assert len(copies) == 0
+    # Nothing of the room is lost.
+    for who in ("a", "b", "c", "a", "b", "c"):
+        await value(copies, who)
+    copies.name(["a"])
+    truth.now += 2 * HOLD
+    await value(copies, "a")
+    assert len(copies) == 3
+
+
 async def test_random_orders_of_changes_words_and_answers_never_show_what_was_before_the_last_word(
     truth: Truth,
 ) -> None:

@@ -14,6 +14,7 @@ from pymongo import DESCENDING
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
+from rhythmiq_mesh.change_feed import Changing, unwatched
 from rhythmiq_mesh.deadline import remaining
 from rhythmiq_mesh.errors import Unavailable
 from rhythmiq_mesh.idempotency import RequestKey
@@ -51,7 +52,9 @@ class MongoInteractions:
     what comes after it, or not at all. Epochs are random, so one that has ended never comes back.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, changing: Changing = unwatched) -> None:
+        """`changing` is wrapped around every write. Each also writes the profile's epoch, for whoever follows those."""
+        self._changing = changing
         self._interactions: Collection = database[INTERACTIONS]
         # Of an epoch that has ended, or has just begun, the node itself knows before a majority does. It is safe to
         # go by what may still be undone, because a recording checks again.
@@ -122,16 +125,21 @@ class MongoInteractions:
         return [interaction_of(document) for document in found]
 
     async def erase(self, profile_id: str) -> int:
-        async with operation(_MANY_SECONDS):
-            return (await self._interactions.delete_many({"profile_id": profile_id})).deleted_count
+        with self._changing(profile_id):
+            async with operation(_MANY_SECONDS):
+                erased = (await self._interactions.delete_many({"profile_id": profile_id})).deleted_count
+            await self._begin_epoch(profile_id)
+        return erased
 
     async def scrub(self, profile_id: str, kind: EnvironmentKind) -> int:
         field = f"environment.{kind}"
-        await self._end_epoch(profile_id)
-        async with operation(_MANY_SECONDS):
-            result = await self._interactions.update_many(
-                {"profile_id": profile_id, field: {"$exists": True}}, {"$unset": {field: ""}}
-            )
+        with self._changing(profile_id):
+            await self._end_epoch(profile_id)
+            async with operation(_MANY_SECONDS):
+                result = await self._interactions.update_many(
+                    {"profile_id": profile_id, field: {"$exists": True}}, {"$unset": {field: ""}}
+                )
+            await self._begin_epoch(profile_id)
         return result.modified_count
 
     async def count(self, profile_id: str) -> int:
@@ -142,6 +150,15 @@ class MongoInteractions:
     async def _end_epoch(self, profile_id: str) -> None:
         async with operation():
             await self._epochs.delete_one({"_id": profile_id})
+
+    async def _begin_epoch(self, profile_id: str) -> None:
+        """Ends the epoch, and tells whoever follows epochs that interactions are others than before.
+
+        Those who follow miss the call that is cut short before this; its repetition tells them.
+        """
+        new = {"$set": {"epoch": str(uuid4())}, "$currentDate": {"used": True}, "$inc": {"recordings": 0}}
+        async with operation():
+            await self._epochs.update_one({"_id": profile_id}, new, upsert=True)
 
     @asynccontextmanager
     async def _turn(self, profile_id: str) -> AsyncIterator[None]:
@@ -154,7 +171,8 @@ class MongoInteractions:
             remaining(OPERATION_SECONDS)
             raise Unavailable("too many recordings of this listener are waiting: try again") from None
         try:
-            yield
+            with self._changing(profile_id):
+                yield
         finally:
             lock.release()
 
