@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import small_catalogue
 
 from rhythmiq_mesh.errors import Unavailable
+from rhythmiq_recommender.blocks.model import NOTHING_BLOCKED, Blocked
 from rhythmiq_recommender.gather import Sources
 from rhythmiq_recommender.learning.history import EMPTY, History
 from rhythmiq_recommender.recommend import Answer, PriorAlone, Recommend
@@ -32,6 +33,8 @@ class World:
     preferences: Sequence[Leaning] = ()
     observed: Sequence[Reading] = ()
     past: History = EMPTY
+    never: Blocked = NOTHING_BLOCKED
+    exploration: float = 0.0
     rankers: Rankers = field(default_factory=PriorAlone)
     away: frozenset[str] = frozenset()
     moment: datetime = NOON
@@ -53,6 +56,10 @@ class World:
         self._answer("history")
         return self.past
 
+    async def blocked(self, profile_id: str) -> Blocked:
+        self._answer("blocks")
+        return self.never
+
     def now(self) -> datetime:
         return self.moment
 
@@ -63,7 +70,7 @@ class World:
 
     @property
     def recommend(self) -> Recommend:
-        return Recommend(self, Sources(self, self, self, self, self), self.rankers)
+        return Recommend(self, Sources(self, self, self, self, self, self), self.rankers, self.exploration)
 
     async def ask(self, wish: Wish | None = None) -> Answer:
         return await self.recommend(wish or Wish(PROFILE))

@@ -88,9 +88,11 @@ def bootstrap(settings: RecommenderSettings) -> Server:
             leanings=leanings,
             readings=readings,
             histories=histories,
+            blocks=blocks,
             clock=clock,
         ),
         rankers=PriorAlone(),
+        exploration=settings.exploration,
     )
     catalog_servicer = CatalogServicer(
         store=StoreItems(items, clock),

@@ -113,6 +113,9 @@ class RecommendLikeSpotify:
             wish,
             kind=TRACK,
             uses_surroundings=False,
+            # This shape has no past and no propensities: the same call means the same list.
+            fatigue=0.0,
+            explore=False,
             seeds=Seeds(
                 items=_names(known, SeedType.TRACK),
                 artists=_names(known, SeedType.ARTIST),

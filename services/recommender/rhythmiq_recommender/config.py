@@ -34,6 +34,12 @@ class RecommenderSettings(ServiceSettings):
         le=3650,
         description="Days after its event that an interaction is kept; older ones are refused.",
     )
+    exploration: float = Field(
+        default=0.05,
+        ge=0,
+        le=0.3,
+        description="Share of places from the third on that show an item to learn from it; 0: none.",
+    )
     upkeep_seconds: float = Field(
         default=5.0, gt=0, le=3600, description="Time between rounds that check what interrupted creates have left."
     )

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from rhythmiq_mesh.clocks import Clock
-from rhythmiq_mesh.errors import DeadlineExceeded, MeshError, NotFound
+from rhythmiq_mesh.errors import DeadlineExceeded, MeshError, NotFound, Unavailable
 from rhythmiq_mesh.names import profile_name
+from rhythmiq_recommender.blocks.model import Blocked
 from rhythmiq_recommender.environment import settle
 from rhythmiq_recommender.learning.history import EMPTY
-from rhythmiq_recommender.recommend_ports import Histories, Leanings, Listeners, Readings
+from rhythmiq_recommender.recommend_ports import Blocks, Histories, Leanings, Listeners, Readings
 from rhythmiq_recommender.situation import Degradation, Leaning, Listener, Reading, Situation, Surrounding, Wish
 
 Value = TypeVar("Value")
@@ -41,10 +42,15 @@ class Sources:
     leanings: Leanings
     readings: Readings
     histories: Histories
+    blocks: Blocks
     clock: Clock
 
     async def gather(self, wish: Wish, *, needs_profile: bool = True) -> Gathered:
-        """Asks everyone at once. Raises NotFound (PROFILE_NOT_FOUND) where the wish needs a profile."""
+        """Asks everyone at once.
+
+        Raises NotFound (PROFILE_NOT_FOUND) where the wish needs a profile, and Unavailable where the listener's blocks
+        cannot be read: an answer that may have what a listener never wants to hear again is worse than none.
+        """
         lacking: list[Degradation] = []
         nothing: Sequence[Reading] = ()
         asked_readings = (
@@ -52,11 +58,12 @@ class Sources:
             if wish.uses_surroundings
             else _answered(nothing)
         )
-        listener, leanings, readings, history = await asyncio.gather(
+        listener, leanings, readings, history, blocked = await asyncio.gather(
             _or_without(self.listeners.listener(wish.profile_id), Listener(), "profile", lacking),
             _or_without(self.leanings.leanings(wish.profile_id), (), "preferences", lacking),
             asked_readings,
             _or_without(self.histories.history(wish.profile_id), EMPTY, "history", lacking),
+            self._blocked(wish.profile_id),
         )
         if listener is None:
             if needs_profile:
@@ -68,8 +75,17 @@ class Sources:
             surroundings, stale = settle(readings, wish.environment, listener.time_zone, now)
             lacking.extend(stale)
         counting = effective(leanings, listener.learned_weight)
-        situation = Situation(wish.kind, surroundings, counting, wish.tuning, wish.seeds, history, now.timestamp())
+        situation = Situation(
+            wish.kind, surroundings, counting, wish.tuning, wish.seeds, history, now.timestamp(), blocked
+        )
         return Gathered(situation, lacking)
+
+    async def _blocked(self, profile_id: str) -> Blocked:
+        try:
+            return await self.blocks.blocked(profile_id)
+        except Unavailable as error:
+            text = "what you have blocked cannot be read now, and an answer must not have it: try again"
+            raise Unavailable(text, retry_after=error.retry_after, reason=error.reason) from error
 
 
 def effective(leanings: Sequence[Leaning], learned_weight: float) -> list[Leaning]:

@@ -62,29 +62,36 @@ class PriorAlone:
 class Recommend:
     """Retrieves, ranks, arranges and explains.
 
-    What a service does not answer in time is done without, and named in the answer. Raises NotFound (SEED_NOT_FOUND,
-    and PROFILE_NOT_FOUND where the wish needs a profile).
+    What a service does not answer in time is done without, and named in the answer; only a listener's blocks are not
+    done without. Raises NotFound (SEED_NOT_FOUND, and PROFILE_NOT_FOUND where the wish needs a profile), Unavailable.
     """
 
     catalog: Catalog
     sources: Sources
     rankers: Rankers
+    exploration: float = 0.0
+    """Share of places that may be explored, 0 to 1, where the wish lets them be."""
 
     async def __call__(self, wish: Wish, *, needs_profile: bool = True) -> Answer:
         snapshot = self.catalog.snapshot
         require_seeds(snapshot, wish.seeds)
         gathered = await self.sources.gather(wish, needs_profile=needs_profile)
         choice = self.rankers.choose(wish.profile_id, gathered.situation)
-        return answered(choice, snapshot, wish, gathered.situation, gathered.degradations)
+        return answered(choice, snapshot, wish, gathered.situation, gathered.degradations, self.exploration)
 
 
 def answered(
-    choice: Choice, snapshot: CatalogSnapshot, wish: Wish, situation: Situation, lacking: Sequence[Degradation]
+    choice: Choice,
+    snapshot: CatalogSnapshot,
+    wish: Wish,
+    situation: Situation,
+    lacking: Sequence[Degradation],
+    exploration: float = 0.0,
 ) -> Answer:
     """The answer in this situation; by the prior, and with a note, should the chosen ranker fail."""
     ranker, failed = choice.ranker, list[Degradation]()
     try:
-        picks = listed(ranker, snapshot, wish, situation)
+        picks = listed(ranker, snapshot, wish, situation, exploration)
     except Exception:
         if ranker is PRIOR:
             raise
@@ -92,7 +99,7 @@ def answered(
         text = f"{ranker.name} failed: this answer does without what was learned"
         failed.append(Degradation("ranker", MODEL_FAILED, text))
         ranker = PRIOR
-        picks = listed(ranker, snapshot, wish, situation)
+        picks = listed(ranker, snapshot, wish, situation, exploration)
     return Answer(
         snapshot,
         picks,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from rhythmiq_recommender.blocks.model import Blocked
 from rhythmiq_recommender.learning.history import History
 from rhythmiq_recommender.ranking import Ranker
 from rhythmiq_recommender.situation import Leaning, Listener, Reading, Situation
@@ -50,6 +51,14 @@ class Histories(Protocol):
 
     async def history(self, profile_id: str) -> History:
         """The newest interactions of a profile, impressions left out. Raises Unavailable when storage is away."""
+        ...
+
+
+class Blocks(Protocol):
+    """What a listener never wants to hear again."""
+
+    async def blocked(self, profile_id: str) -> Blocked:
+        """All of it, as of now. Raises Unavailable when storage is away."""
         ...
 
 

@@ -14,7 +14,16 @@ from rhythmiq_mesh.principal import current_principal
 from rhythmiq_recommender.environment_messages import kind_name, kind_number, message_of_value, values_of
 from rhythmiq_recommender.moves import Move
 from rhythmiq_recommender.recommend import Answer, Recommend
-from rhythmiq_recommender.situation import DEFAULT_COUNT, Explicit, Filter, Seeds, Target, Wish
+from rhythmiq_recommender.situation import (
+    DEFAULT_COUNT,
+    DEFAULT_DIVERSITY,
+    DEFAULT_FATIGUE,
+    Explicit,
+    Filter,
+    Seeds,
+    Target,
+    Wish,
+)
 from rhythmiq_recommender.snapshot import CatalogSnapshot
 from rhythmiq_recommender.what_if import Comparison, Supposition, WhatIf
 
@@ -57,7 +66,9 @@ def wish_of(request: recommender_pb2.RecommendRequest, profile_id: str) -> Wish:
         filter=_filter(request.filter),
         seed=request.seed if request.HasField("seed") else None,
         uses_surroundings=request.mode != recommender_pb2.RecommendRequest.USER_GUIDED,
-        explore=request.explore if request.HasField("explore") else True,
+        diversity=request.diversity if request.HasField("diversity") else DEFAULT_DIVERSITY,
+        fatigue=request.fatigue if request.HasField("fatigue") else DEFAULT_FATIGUE,
+        explore=request.explore or not request.HasField("explore"),
     )
 
 

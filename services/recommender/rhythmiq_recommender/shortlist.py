@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rhythmiq_recommender.arranging.arrange import Placed, adjusted, arrange
+from rhythmiq_recommender.blocks.left_out import leave_out
 from rhythmiq_recommender.explain import Because, reasons, rounded
 from rhythmiq_recommender.plan import Plan, make_plan
 from rhythmiq_recommender.postings import IntArray
@@ -33,6 +34,7 @@ def candidates(ranker: Ranker, snapshot: CatalogSnapshot, wish: Wish, situation:
     # "More like these" does not mean these.
     excluded = [*wish.exclude_items, *wish.seeds.items]
     mask = allowed(snapshot, wish.kind, wish.tuning, wish.filter, excluded)
+    leave_out(snapshot, situation.blocked, mask)
     found = retrieve(snapshot, plan, mask, wish.count)
     more = ranker.candidates(snapshot, situation, mask, len(found))
     return np.union1d(found, more) if len(more) else found
@@ -60,9 +62,11 @@ def explained(ranked: Ranked, placed: Sequence[Placed]) -> list[Pick]:
     ]
 
 
-def listed(ranker: Ranker, snapshot: CatalogSnapshot, wish: Wish, situation: Situation) -> list[Pick]:
-    """All four steps: the list for this wish in this situation, best first."""
+def listed(
+    ranker: Ranker, snapshot: CatalogSnapshot, wish: Wish, situation: Situation, exploration: float = 0.0
+) -> list[Pick]:
+    """All four steps: the list for this wish in this situation, best first. See `arrange` for `exploration`."""
     plan = make_plan(snapshot, situation)
     rows = candidates(ranker, snapshot, wish, situation, plan)
     ranked = rank(ranker, snapshot, rows, wish, situation, plan)
-    return explained(ranked, arrange(ranked, snapshot, wish, situation))
+    return explained(ranked, arrange(ranked, snapshot, wish, situation, exploration))

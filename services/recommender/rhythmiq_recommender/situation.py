@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from rhythmiq_recommender.blocks.model import NOTHING_BLOCKED, Blocked
+
 if TYPE_CHECKING:  # it is made of the values below
     from rhythmiq_recommender.learning.history import History
 
@@ -15,6 +17,8 @@ DEFAULT_LEARNED_WEIGHT = 0.5
 """What a profile's learned_weight is when it says nothing, or cannot be read."""
 
 DEFAULT_COUNT = 20
+DEFAULT_DIVERSITY = 0.3
+DEFAULT_FATIGUE = 0.5
 
 EnvironmentKind = str
 """Name of an environment kind as in the API, lower case: `ambient_noise`, `activity`, `local_time` …"""
@@ -140,8 +144,12 @@ class Wish:
     filter: Filter = Filter()
     seed: int | None = None
     uses_surroundings: bool = True
+    diversity: float = DEFAULT_DIVERSITY
+    """How much variety counts against fit, 0 to 1."""
+    fatigue: float = DEFAULT_FATIGUE
+    """How much it counts against an item that it was heard lately, 0 to 1."""
     explore: bool = True
-    """Whether an item may be there only to learn how it is liked."""
+    """Whether an item may be there only to learn from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,3 +175,4 @@ class Situation:
     seeds: Seeds
     history: History
     time: float
+    blocked: Blocked = NOTHING_BLOCKED

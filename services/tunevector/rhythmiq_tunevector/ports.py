@@ -40,7 +40,10 @@ class TuneVectorRepository(ChildRepository[TuneVector], Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked of the recommender: `count` (1 to 200) items for a profile, none of `exclude` (resource names)."""
+    """What is asked of the recommender: `count` (1 to 200) items for a profile, none of `exclude` (resource names).
+
+    `varied`: whether variety counts, as it does by default.
+    """
 
     profile_id: str
     kind: Kind
@@ -52,6 +55,7 @@ class Query:
     environment: Environment
     seed: int | None
     exclude: Sequence[str]
+    varied: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,9 @@ def _request(query: Query) -> recommender_pb2.RecommendRequest:
         filter=filter_message(query.filter),
         seed=query.seed,
         mode=_MODES[query.mode],
+        diversity=None if query.varied else 0.0,
+        # A list is kept and heard in its own order, without propensities: nothing could be learned from it.
+        explore=False,
     )
 
 

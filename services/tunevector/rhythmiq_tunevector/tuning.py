@@ -108,6 +108,8 @@ class TuneTuneVector:
                     environment=environment,
                     seed=seed,
                     exclude=tuple(search.excluded),
+                    # All are to have the energy of their place: variety would pull away from it.
+                    varied=strand.level.energy is None,
                 )
                 for strand, count in asked
             )

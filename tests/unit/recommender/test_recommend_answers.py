@@ -9,7 +9,8 @@ import small_catalogue
 from listening import LOUD_RUN, PROFILE, QUIET_BED, World, leaning, titles
 
 from rhythmiq_mesh.errors import NotFound
-from rhythmiq_recommender.arranging.arrange import APART, SHUFFLE
+from rhythmiq_recommender.arranging.shuffle import SHUFFLE
+from rhythmiq_recommender.arranging.variety import APART
 from rhythmiq_recommender.environment import FRESH_FOR
 from rhythmiq_recommender.plan import Group
 from rhythmiq_recommender.prior import ASSUMPTION, CONDITIONS, LEANS
@@ -66,7 +67,7 @@ async def test_reasons_sum_to_the_score_and_the_strongest_comes_first() -> None:
 
 
 async def test_without_variety_scores_fall_down_the_list() -> None:
-    answer = await World().ask(Wish(PROFILE, filter=Filter(genres=["jazz"]), count=5))
+    answer = await World().ask(Wish(PROFILE, filter=Filter(genres=["jazz"]), count=5, diversity=0.0))
     scores = [pick.score for pick in answer.picks]
     assert scores == sorted(scores, reverse=True)
 

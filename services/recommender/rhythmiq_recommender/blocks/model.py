@@ -59,6 +59,9 @@ class Blocked:
         )
 
 
+NOTHING_BLOCKED: Final = Blocked()
+
+
 def check_artist(block: Block) -> None:
     """Raises InvalidArgument for a name of Unicode white space alone, which the schema's pattern cannot see."""
     if block.artist and not fold(block.artist):
