@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from rhythmiq_recommender.learning.encoding import CATEGORIES, KINDS
+from rhythmiq_recommender.learning.listening import AUDIO_NAMES, TYPES, Catalogue, Listens
 from rhythmiq_recommender.learning.tables import Context, Events, Items, Tables
 
 DAY = 86_400.0
@@ -62,3 +64,61 @@ def ratings(count: int = 500, *, effect: float = 2.0, seed: int = 0) -> Tables:
     audio = np.stack([loud, chance.normal(size=items)], axis=1).astype(np.float32)
     world = Items(items, genre=np.arange(items) % 3, audio=audio, audio_names=("loudness", "tempo"))
     return Tables(events, world, listeners, context=Context({"activity": walking}), positive_from=3.0)
+
+
+def catalogue(items: int = 120, seed: int = 0) -> Catalogue:
+    """Tracks of six artists a genre and four genres; sounds are noise, so that only listeners tell items apart."""
+    chance = np.random.default_rng([seed, 1])
+    number = np.arange(items)
+    ids = np.sort(np.array([chance.bytes(16) for _ in range(items)], "S16"))
+    return Catalogue(
+        ids,
+        np.ones(items, np.int8),
+        number % 24,
+        tuple(f"artist {k}" for k in range(24)),
+        number % 4,
+        ("folk", "house", "jazz", "metal"),
+        chance.normal(size=(items, len(AUDIO_NAMES))).astype(np.float32),
+        (chance.random(items) * 100).astype(np.float32),
+    )
+
+
+def listens(
+    world: Catalogue, listeners: int = 80, days: int = 14, *, effect: float = 1.5, taste: float = 2.0, seed: int = 0
+) -> Listens:
+    """One session of eight items a listener and day; each listener likes one genre, by `taste`.
+
+    When running, energetic items are chosen more and calm ones less, by `effect`; when resting the reverse. The weather
+    is known, too, and changes nothing. What was chosen against the odds is skipped more.
+    """
+    chance = np.random.default_rng([seed, 2])
+    energy = world.audio[:, AUDIO_NAMES.index("energy")]
+    activity, weather = KINDS.index("activity"), KINDS.index("weather")
+    running, resting = (CATEGORIES[activity].code(name) for name in ("running", "resting"))
+    rows = []
+    for listener in range(listeners):
+        for day in range(days):
+            runs = bool(chance.integers(0, 2))
+            liking = taste * (world.genre == listener % 4) + effect * energy * (1 if runs else -1)
+            chosen = np.argsort(-(liking + chance.gumbel(size=len(world))))[:8]
+            start = 1e9 + day * DAY + float(chance.integers(0, 80_000))
+            sky = int(chance.integers(0, 3))
+            for step, item in enumerate(chosen):
+                happy = chance.random() < 1 / (1 + np.exp(-liking[item]))
+                name = "COMPLETE" if happy else "SKIP"
+                rows.append(
+                    (listener, item, TYPES.index(name), start + 200.0 * step, running if runs else resting, sky)
+                )
+    listener_, item_, type_, time, doing, sky_ = (np.array(column) for column in zip(*rows, strict=True))
+    codes = np.full((len(rows), len(KINDS)), -1, np.int8)
+    codes[:, activity], codes[:, weather] = doing, sky_
+    nothing = np.full(len(rows), np.nan, np.float32)
+    return Listens(
+        listener_,
+        item_.astype(np.int64),
+        type_.astype(np.int8),
+        time.astype(np.float64),
+        codes,
+        np.full(len(rows), -1, np.int64),
+        nothing,
+    )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rhythmiq_recommender import features
 from rhythmiq_recommender.features import FloatArray
 from rhythmiq_recommender.postings import Vocabulary, fold
-from rhythmiq_recommender.prior import ActiveLean, active_leans
+from rhythmiq_recommender.prior import SURROUNDINGS_WIDTH, ActiveLean, active_leans
 from rhythmiq_recommender.situation import Leaning, LeaningType, Seeds, Situation, Target
 from rhythmiq_recommender.snapshot import CatalogSnapshot
 
@@ -32,7 +32,6 @@ SEED_ARTIST_SCORE: Final = 1.0
 SEED_GENRE_SCORE: Final = 0.8
 POPULARITY_SCORE: Final = 0.25
 
-SURROUNDINGS_WIDTH: Final = 1.0
 TUNING_WIDTH: Final = 0.5
 POPULARITY_WIDTH: Final = 2.0
 """Distance in standard scores at which nearness has halved."""

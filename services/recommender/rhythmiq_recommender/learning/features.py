@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rhythmiq_recommender.learning.queries import Queries
+from rhythmiq_recommender.learning.served.registry import SERVED_FEATURES
 from rhythmiq_recommender.learning.signals.ease import Ease
 from rhythmiq_recommender.learning.signals.effects import Effects
 from rhythmiq_recommender.learning.signals.factors import Factors
@@ -28,13 +29,13 @@ from rhythmiq_recommender.learning.signals.transitions import Transitions
 from rhythmiq_recommender.learning.sparse import Block, top, values
 from rhythmiq_recommender.learning.tables import BoolArray, FloatArray, IntArray, Tables, UnfitTables
 
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 """Raised when a feature of the same name means something else."""
 RANK_LIMIT = 256
 
 
 def all_signals() -> tuple[Signal, ...]:
-    """Every signal with its defaults, in the order in which their columns stand."""
+    """Every signal for studies of data sets, with its defaults; those that are served stand in `served.registry`."""
     return (
         Popularity(),
         Ease(),
@@ -53,12 +54,12 @@ def all_signals() -> tuple[Signal, ...]:
 
 def _registry() -> dict[str, Feature]:
     found: dict[str, Feature] = {}
-    for signal in all_signals():
-        for feature in signal.features:
-            for column in feature.columns:
-                if column in found:
-                    raise AssertionError(f"two features are called {column}")
-                found[column] = feature
+    studied = [feature for signal in all_signals() for feature in signal.features]
+    for feature in (*studied, *SERVED_FEATURES):
+        for column in feature.columns:
+            if column in found:
+                raise AssertionError(f"two features are called {column}")
+            found[column] = feature
     return found
 
 

@@ -1,0 +1,172 @@
+"""What is chosen and liked in these surroundings: smoothed lifts and rates of items, artists and genres, by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from rhythmiq_recommender.learning.encoding import CATEGORIES, CODES, OFFSETS, WIDTHS
+from rhythmiq_recommender.learning.served.popular import rate
+from rhythmiq_recommender.learning.served.shelf import KIND_COUNT, Seen, Shelf
+from rhythmiq_recommender.learning.served.signal import Past, Quiet, sums, surroundings
+from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
+from rhythmiq_recommender.learning.signals.signal import Feature
+from rhythmiq_recommender.learning.tables import FloatArray, IntArray, RawArray
+
+EXPECTED: Final = 8.0
+"""Expected likes that a lift's prior is worth: an item's prior is its artist's lift, an artist's its genre's."""
+EVENTS: Final = 8.0
+"""Events that a rate's prior is worth, in the same order."""
+
+AXES: Final = {"item": Axis.ITEM, "artist": Axis.ARTIST, "genre": Axis.GENRE}
+_SOURCES: Final = (
+    ("lift_item_in", "log ratio", "how much more often the item is liked here than its likes anywhere say"),
+    ("lift_genre_in", "log ratio", "the genre's"),
+    ("liked_item_in", "-1..1", "likes here beyond the item's overall rate, smoothed by the artist's"),
+    ("liked_artist_in", "-1..1", "the artist's, smoothed by the genre's"),
+    ("liked_genre_in", "-1..1", "the genre's, shrunk to 0"),
+)
+
+
+class Here:
+    """Point in time: counts of the events that it was fitted on."""
+
+    name = "here"
+    features = tuple(
+        Feature(f"{name}_{category.kind}", unit, surroundings(category.kind), f"{source}; {category.meaning}")
+        for name, unit, source in _SOURCES
+        for category in CATEGORIES
+    )
+    arrays = (
+        *(ArraySpec(f"lift_{who}", "f4", (axis, CODES)) for who, axis in AXES.items()),
+        *(ArraySpec(f"rate_{who}", "f4", (axis, CODES)) for who, axis in AXES.items()),
+        ArraySpec("met", "?", (Axis.ITEM,)),
+    )
+
+    def fit(self, past: Past) -> State:
+        """Counts by kind of surroundings; see `_lifts` and `_rates`."""
+        found = {
+            spec.name: np.zeros(tuple(_length(past, axis) for axis in spec.axes), spec.dtype) for spec in self.arrays
+        }
+        found["met"] = sums(past.item, past.sizes[Axis.ITEM]) > 0
+        likes = sums(past.item, past.sizes[Axis.ITEM], past.liked)
+        events = sums(past.item, past.sizes[Axis.ITEM])
+        surprise = past.liked - rate(likes, events, float(past.liked.mean()))[past.item]
+        keys = (past.item, past.artist[past.item], past.genre[past.item])
+        for number, (offset, width) in enumerate(zip(OFFSETS.tolist(), WIDTHS, strict=True)):
+            code = past.codes[:, number].astype(np.int64)
+            if not (code >= 0).any():
+                continue
+            columns = slice(offset, offset + width)
+            for who, lift in _lifts(past, keys, code, width):
+                found[f"lift_{who}"][:, columns] = np.log(lift)
+            for who, mean in _rates(past, keys, code, width, surprise):
+                found[f"rate_{who}"][:, columns] = mean
+        return found
+
+    def bind(self, state: State, shelf: Shelf) -> BoundHere:
+        """Items that nobody has met take their artist's or genre's."""
+        return BoundHere(state, shelf)
+
+
+def _length(past: Past, axis: Axis | int) -> int:
+    return past.sizes[axis] if isinstance(axis, Axis) else axis
+
+
+def _table(key: IntArray, code: IntArray, length: int, width: int, weight: RawArray) -> RawArray:
+    """(length x width) sums of weights."""
+    known = (key >= 0) & (code >= 0)
+    place = key[known] * width + code[known]
+    return sums(place, length * width, weight[known]).reshape(length, width)
+
+
+def _parents(past: Past, values: list[RawArray], nothing: float) -> RawArray:
+    """What to expect one level further down: of genres nothing, of artists their genre's, of items their artist's."""
+    width = values[0].shape[1]
+    genre = np.vstack([values[0], np.full(width, nothing)])
+    if len(values) == 1:
+        return genre[past.genre_of_artist]
+    artist = np.vstack([values[1], np.full(width, nothing)])
+    return np.where((past.artist >= 0)[:, None], artist[past.artist], genre[past.genre])
+
+
+def _down(past: Past, keys: tuple[IntArray, ...]) -> Iterator[tuple[str, IntArray, int]]:
+    for who, axis, key in reversed(list(zip(AXES, AXES.values(), keys, strict=True))):
+        yield who, key, past.sizes[axis]
+
+
+def _lifts(past: Past, keys: tuple[IntArray, ...], code: IntArray, width: int) -> list[tuple[str, RawArray]]:
+    """Likes here against (likes anywhere where this kind was known) x (share of here among all likes)."""
+    liked = past.liked.astype(np.float64)
+    here = _table(np.zeros(len(code), np.int64), code, 1, width, liked)
+    share = (here + 1) / (here.sum() + width)
+    values: list[RawArray] = []
+    found = []
+    for who, key, length in _down(past, keys):
+        likes = _table(key, code, length, width, liked)
+        expected = likes.sum(axis=1, keepdims=True) * share
+        prior = 1.0 if not values else _parents(past, values, 1.0)
+        values.append((likes + EXPECTED * prior) / (expected + EXPECTED))
+        found.append((who, values[-1]))
+    return found
+
+
+def _rates(
+    past: Past, keys: tuple[IntArray, ...], code: IntArray, width: int, surprise: RawArray
+) -> list[tuple[str, RawArray]]:
+    """Mean of (liked - the item's overall rate) here, beyond that of all events here."""
+    everything = np.zeros(len(code), np.int64)
+    events = _table(everything, code, 1, width, np.ones(len(code)))
+    level = (_table(everything, code, 1, width, surprise) / (events + EVENTS))[0]
+    beyond = surprise - np.where(code >= 0, level[code], 0)
+    values: list[RawArray] = []
+    found = []
+    for who, key, length in _down(past, keys):
+        prior = 0.0 if not values else _parents(past, values, 0.0)
+        number = _table(key, code, length, width, np.ones(len(code)))
+        values.append((_table(key, code, length, width, beyond) + EVENTS * prior) / (number + EVENTS))
+        found.append((who, values[-1]))
+    return found
+
+
+class BoundHere(Quiet):
+    """Look-ups: one row an item (artist, genre), one column a code, and a last one of zeros for the unknown."""
+
+    def __init__(self, state: State, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._artist, self._genre = _padded(state["rate_artist"]), _padded(state["rate_genre"])
+        self._genre_lift = _padded(state["lift_genre"])
+        unmet = np.flatnonzero(~state["met"])
+        of_artist = shelf.artist[unmet] < shelf.artists
+        self._item = {}
+        for what, artist, genre in (
+            ("lift", _padded(state["lift_artist"]), self._genre_lift),
+            ("rate", self._artist, self._genre),
+        ):
+            table = np.zeros((shelf.count, CODES + 1), np.float32)
+            table[:, :CODES] = state[f"{what}_item"]
+            table[unmet] = np.where(of_artist[:, None], artist[shelf.artist[unmet]], genre[shelf.genre[unmet]])
+            self._item[what] = table
+
+    def columns(self, seen: Seen, rows: IntArray, x: FloatArray) -> None:
+        if (seen.codes < 0).all():
+            x[:] = 0
+            return
+        item, artist, genre = rows[:, None], self._shelf.artist[rows][:, None], self._shelf.genre[rows][:, None]
+        for place, (table, key) in enumerate(
+            (
+                (self._item["lift"], item),
+                (self._genre_lift, genre),
+                (self._item["rate"], item),
+                (self._artist, artist),
+                (self._genre, genre),
+            )
+        ):
+            x[:, place * KIND_COUNT : (place + 1) * KIND_COUNT] = table[key, seen.cells]
+
+
+def _padded(table: FloatArray) -> FloatArray:
+    """With a row for the unknown artist or genre, and a column for unknown surroundings."""
+    return np.pad(table, ((0, 1), (0, 1)))

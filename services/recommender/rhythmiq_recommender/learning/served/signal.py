@@ -1,0 +1,169 @@
+"""What a served signal is, and what it is fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhythmiq_recommender.learning.encoding import KINDS
+from rhythmiq_recommender.learning.served.shelf import Seen, Shelf
+from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
+from rhythmiq_recommender.learning.signals.signal import Feature
+from rhythmiq_recommender.learning.tables import BoolArray, FloatArray, IntArray, RawArray, Tables, UnfitTables
+
+POPULARITY, TASTE, SIMILAR, NOVELTY = "popularity", "taste", "similar", "novelty"
+"""Groups of features: of explanations, of ablations and of model selection."""
+
+
+def surroundings(kind: str) -> str:
+    """The group of features about one kind of surroundings."""
+    return f"surroundings:{kind}"
+
+
+SERVED_GROUPS = (TASTE, SIMILAR, *map(surroundings, KINDS), POPULARITY, NOVELTY)
+
+
+@dataclass(frozen=True)
+class Past:
+    """Events to learn from, in the numbering of a catalogue; sorted by listener, session and time."""
+
+    tables: Tables
+    sizes: Mapping[Axis, int]
+
+    @classmethod
+    def of(cls, tables: Tables, artists: int, genres: int) -> Past:
+        """Raises UnfitTables for tables without times, verdicts or sessions."""
+        events = tables.events
+        if events.time is None or events.rating is None or events.session is None:
+            raise UnfitTables("what is served is learned from events with time, verdict and session")
+        return cls(tables, {Axis.ITEM: tables.items.count, Axis.ARTIST: artists, Axis.GENRE: genres})
+
+    @property
+    def item(self) -> IntArray:
+        """(events,) row of the catalogue."""
+        return self.tables.events.item
+
+    @property
+    def time(self) -> RawArray:
+        """(events,) Unix seconds."""
+        assert self.tables.events.time is not None
+        return self.tables.events.time
+
+    @property
+    def session(self) -> IntArray:
+        """(events,)."""
+        assert self.tables.events.session is not None
+        return self.tables.events.session
+
+    @property
+    def verdict(self) -> FloatArray:
+        """(events,) -1..1."""
+        assert self.tables.events.rating is not None
+        return self.tables.events.rating
+
+    @cached_property
+    def liked(self) -> BoolArray:
+        """(events,) whether the verdict is a yes."""
+        return self.tables.positive
+
+    @cached_property
+    def artist(self) -> IntArray:
+        """(items,) -1 unknown."""
+        group = self.tables.items.group
+        return np.full(self.sizes[Axis.ITEM], -1, np.int64) if group is None else group
+
+    @cached_property
+    def genre(self) -> IntArray:
+        """(items,) -1 unknown."""
+        genre = self.tables.items.genre
+        return np.full(self.sizes[Axis.ITEM], -1, np.int64) if genre is None else genre
+
+    @cached_property
+    def genre_of_artist(self) -> IntArray:
+        """(artists,) the genre of most of their items, -1 unknown."""
+        artists, genres = self.sizes[Axis.ARTIST], self.sizes[Axis.GENRE]
+        both = (self.artist >= 0) & (self.genre >= 0)
+        if not both.any():
+            return np.full(artists, -1, np.int64)
+        key, count = np.unique(self.artist[both] * genres + self.genre[both], return_counts=True)
+        order = np.lexsort((key, -count, key // genres))
+        first = order[np.r_[True, np.diff(key[order] // genres) != 0]]
+        found = np.full(artists, -1, np.int64)
+        found[key[first] // genres] = key[first] % genres
+        return found
+
+    @cached_property
+    def codes(self) -> NDArray[np.int8]:
+        """(events x kinds), -1 unknown."""
+        categories = self.tables.context.categories
+        unknown = np.full(len(self.item), -1, np.int8)
+        return np.stack([categories[kind].astype(np.int8) if kind in categories else unknown for kind in KINDS], axis=1)
+
+    @property
+    def end(self) -> float:
+        """Unix seconds of the last event."""
+        return float(self.time.max())
+
+
+class Bound(Protocol):
+    """A fitted signal on the shelf of a catalogue. Immutable, and safe to ask from several threads."""
+
+    def columns(self, seen: Seen, rows: IntArray, x: FloatArray) -> None:
+        """Writes its features of those rows into `x` (rows x its features)."""
+        ...
+
+    def candidates(self, seen: Seen, most: int) -> IntArray:
+        """Rows that it would put forward, the best first, at most `most`."""
+        ...
+
+
+class Served(Protocol):
+    """Knows how to be fitted and how to be put on a shelf. Holds only its settings."""
+
+    @property
+    def name(self) -> str:
+        """Unique; arrays are saved below it."""
+        ...
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """Its columns, in order."""
+        ...
+
+    @property
+    def arrays(self) -> tuple[ArraySpec, ...]:
+        """Its state."""
+        ...
+
+    def fit(self, past: Past) -> State:
+        """Learns from events; sees nothing else."""
+        ...
+
+    def bind(self, state: State, shelf: Shelf) -> Bound:
+        """The fit, ready for questions; `state` is in the numbering of the shelf."""
+        ...
+
+
+class Quiet:
+    """The part of a bound signal that puts nothing forward."""
+
+    def candidates(self, seen: Seen, most: int) -> IntArray:
+        """None."""
+        return np.zeros(0, np.int64)
+
+
+def sums(key: IntArray, length: int, weights: NDArray[Any] | None = None) -> RawArray:
+    """(length,) sums of weights (or numbers of keys); no key is below 0."""
+    found: RawArray = np.bincount(key, weights=weights, minlength=length).astype(np.float64, copy=False)
+    return found
+
+
+def counts(key: IntArray, length: int, weights: NDArray[Any] | None = None) -> RawArray:
+    """(length,) the same; keys of -1 are passed over."""
+    known = key >= 0
+    return sums(key[known], length, None if weights is None else weights[known])

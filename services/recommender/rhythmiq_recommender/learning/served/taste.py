@@ -1,0 +1,98 @@
+"""What the listener leans to: sounds, artists and genres, by verdicts on what they heard. Verdicts fade, see FADES."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from rhythmiq_recommender.learning.served.shelf import Seen, Shelf
+from rhythmiq_recommender.learning.served.signal import TASTE, Past, sums
+from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
+from rhythmiq_recommender.learning.signals.signal import Feature
+from rhythmiq_recommender.learning.tables import FloatArray, IntArray, RawArray
+
+DOUBT: Final = 3.0
+"""Events that no opinion is worth: what was heard once says little."""
+_PER_ARTIST: Final = 12
+_ARTISTS: Final = 12
+
+
+class Taste:
+    """Nothing about the listener is kept: everything comes from the history that the query brings."""
+
+    name = "taste"
+    features = (
+        Feature("sound_leaning", "standard scores", TASTE, "the item's sound along (liked minus disliked) sounds"),
+        Feature("sound_distance", "standard scores", TASTE, "to the mean sound of what the listener liked"),
+        Feature("sound_cosine", "-1..1", TASTE, "between the item's sound and that mean"),
+        Feature("artist_leaning", "-1..1", TASTE, "mean faded verdict on the item's artist, shrunk to 0"),
+        Feature("genre_leaning", "-1..1", TASTE, "mean faded verdict on the item's genre, shrunk to 0"),
+        Feature("artist_share", "0..1", TASTE, "share of the artist in what the listener liked"),
+        Feature("genre_share", "0..1", TASTE, "share of the genre in what the listener liked"),
+        Feature("history_log", "log events", TASTE, "log(1 + events that are known of the listener)"),
+        Feature("listener_liked_rate", "0..1", TASTE, "smoothed share of the listener's events that were liked"),
+    )
+    arrays = (ArraySpec("favourites", "i4", (Axis.ARTIST, _PER_ARTIST), refers=Axis.ITEM),)
+
+    def fit(self, past: Past) -> State:
+        """`favourites`: the most liked items of each artist, to put forward."""
+        likes = np.bincount(past.item, weights=past.liked, minlength=past.sizes[Axis.ITEM])
+        rows = np.flatnonzero((likes > 0) & (past.artist >= 0))
+        rows = rows[np.lexsort((rows, -likes[rows], past.artist[rows]))]
+        artist = past.artist[rows]
+        place = np.arange(len(rows)) - np.searchsorted(artist, artist)
+        found = np.full((past.sizes[Axis.ARTIST], _PER_ARTIST), -1, np.int32)
+        kept = place < _PER_ARTIST
+        found[artist[kept], place[kept]] = rows[kept]
+        return {"favourites": found}
+
+    def bind(self, state: State, shelf: Shelf) -> BoundTaste:
+        """Reads sounds, artists and genres from the shelf."""
+        return BoundTaste(state, shelf)
+
+
+class BoundTaste:
+    """Sums over the query's history."""
+
+    def __init__(self, state: State, shelf: Shelf) -> None:
+        self._shelf, self._favourites = shelf, state["favourites"]
+        self._length: RawArray = np.sqrt((shelf.audio.astype(np.float64) ** 2).sum(axis=1))
+
+    def columns(self, seen: Seen, rows: IntArray, x: FloatArray) -> None:
+        shelf = self._shelf
+        yes = np.maximum(seen.signed, 0)
+        size = np.abs(seen.signed)
+        heard, sound = shelf.audio[seen.row], shelf.audio[rows]
+        leaning = seen.signed @ heard / (size.sum() + DOUBT)
+        mean = yes @ heard / (yes.sum() + DOUBT)
+        x[:, 0] = sound @ leaning
+        x[:, 1] = np.sqrt(((sound - mean) ** 2).sum(axis=1))
+        x[:, 2] = sound @ mean / np.maximum(self._length[rows] * np.sqrt(mean @ mean), 1e-6)
+        for place, (theirs, own, many) in enumerate(
+            ((shelf.artist[rows], seen.artist, shelf.artists), (shelf.genre[rows], seen.genre, shelf.genres))
+        ):
+            leans, shares = leanings(own, seen.signed, size, yes, many)
+            x[:, 3 + place], x[:, 5 + place] = leans[theirs], shares[theirs]
+        x[:, 7] = np.log1p(len(seen.row))
+        x[:, 8] = ((seen.liked > 0).sum() + DOUBT / 2) / (len(seen.row) + DOUBT)
+
+    def candidates(self, seen: Seen, most: int) -> IntArray:
+        """The most liked items of the listener's favourite artists, an item of each in turn."""
+        if not len(seen.row) or not self._shelf.artists:
+            return np.zeros(0, np.int64)
+        liking = np.bincount(seen.artist, weights=seen.signed, minlength=self._shelf.artists + 1)[:-1]
+        best = np.argsort(-liking, kind="stable")[:_ARTISTS]
+        rows = self._favourites[best[liking[best] > 0]].T.ravel()
+        return rows[rows >= 0][:most].astype(np.int64)
+
+
+def leanings(
+    key: IntArray, signed: FloatArray, size: FloatArray, yes: FloatArray, unknown: int
+) -> tuple[RawArray, RawArray]:
+    """(unknown + 1,) mean verdicts shrunk to 0, and shares of the liked, by key; 0 at the place of the unknown."""
+    leans = sums(key, unknown + 1, signed)
+    leans /= sums(key, unknown + 1, size) + DOUBT
+    shares = sums(key, unknown + 1, yes) / (yes.sum() + DOUBT)
+    leans[unknown] = shares[unknown] = 0
+    return leans, shares
