@@ -8,13 +8,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from rhythmiq_recommender.explain import REST, STEPS, TOLD, Because
-from rhythmiq_recommender.plan import Subject
+from rhythmiq_recommender.explain import REST, STEPS, TOLD, Because, rounded
+from rhythmiq_recommender.plan import Group, Subject
 from rhythmiq_recommender.ranking import Explained, Ranked
 from rhythmiq_recommender.shortlist import Pick
-
-_NOTHING: Final = (0.0, "")
-"""What a subject adds, and its words, where it is not in a situation at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +31,43 @@ class Move:
     text: str
 
 
+_Share = tuple[float, int]
+"""What a subject adds to an item's score, and the column of Explained that has its words."""
+_NOTHING: Final[_Share] = (0.0, -1)
+
+
 class _Change(NamedTuple):
-    """What a subject adds to the score more than before, or less."""
+    """What a subject adds more than before, or less; what it did add and what it adds then."""
 
     share: float
     subject: Subject
-    words: str
+    before: _Share
+    after: _Share
 
 
-class _Places(NamedTuple):
-    """Rank and score of each listed row."""
+class _Side(NamedTuple):
+    """A list and, of the rows that move, all that is told of them in its situation, by their position."""
 
-    rank: Mapping[int, int]
-    score: Mapping[int, float]
+    ranks: Mapping[int, int]
+    """By row, 1 for the best."""
+    scores: Sequence[float]
+    explained: Explained
+    shares: Sequence[Mapping[Subject, _Share]]
 
     @classmethod
-    def of(cls, picks: Sequence[Pick]) -> _Places:
+    def of(cls, picks: Sequence[Pick], moved: Ranked) -> _Side:
+        # What an item is told to score in a list is its score, to the last decimal told.
+        told = {pick.row: pick.score for pick in picks}
+        scores = zip(moved.rows.tolist(), moved.scores.tolist(), strict=True)
+        explained = moved.explain(range(len(moved.rows)))
         return cls(
-            {pick.row: rank for rank, pick in enumerate(picks, start=1)}, {pick.row: pick.score for pick in picks}
+            _ranks(picks), [told.get(row, rounded(score)) for row, score in scores], explained, _by_subject(explained)
         )
 
 
 def moved_rows(actual: Sequence[Pick], supposed: Sequence[Pick]) -> list[int]:
     """Rows, ascending, that are in one list only or have another rank."""
-    now, then = _Places.of(actual).rank, _Places.of(supposed).rank
+    now, then = _ranks(actual), _ranks(supposed)
     return sorted(row for row in {*now, *then} if now.get(row) != then.get(row))
 
 
@@ -66,26 +76,15 @@ def moves(actual: Sequence[Pick], supposed: Sequence[Pick], ranked: Ranked, supp
 
     `ranked` and `supposed_ranked` are the `moved_rows` in the two situations.
     """
-    now, then = _Places.of(actual), _Places.of(supposed)
-    positions = range(len(ranked.rows))
-    explained, supposed_explained = ranked.explain(positions), supposed_ranked.explain(positions)
-    found = [
-        _move(
-            row,
-            (now.rank.get(row), then.rank.get(row)),
-            # What an item is told to score in a list is its score, to the last decimal told.
-            (now.score.get(row, _told_score(ranked, at)), then.score.get(row, _told_score(supposed_ranked, at))),
-            _changes(_by_subject(explained, at), _by_subject(supposed_explained, at)),
-        )
-        for at, row in enumerate(ranked.rows.tolist())
-    ]
+    now, then = _Side.of(actual, ranked), _Side.of(supposed, supposed_ranked)
+    found = [_move(row, at, now, then) for at, row in enumerate(ranked.rows.tolist())]
     beyond = max(len(actual), len(supposed)) + 1
     found.sort(key=lambda move: (-abs(_places(move, beyond)), -abs(move.supposed_score - move.score), move.row))
     return found
 
 
-def _told_score(ranked: Ranked, position: int) -> float:
-    return round(ranked.scores.item(position) * STEPS) / STEPS
+def _ranks(picks: Sequence[Pick]) -> dict[int, int]:
+    return {pick.row: rank for rank, pick in enumerate(picks, start=1)}
 
 
 def _places(move: Move, beyond: int) -> int:
@@ -93,55 +92,62 @@ def _places(move: Move, beyond: int) -> int:
     return (move.rank or beyond) - (move.supposed_rank or beyond)
 
 
-def _move(
-    row: int, ranks: tuple[int | None, int | None], scores: tuple[float, float], changes: Sequence[_Change]
-) -> Move:
-    told = _told(changes, round((scores[1] - scores[0]) * STEPS))
-    return Move(row, *ranks, *scores, told, f"{_where(*ranks)}: {_why(told, *ranks)}")
+def _move(row: int, at: int, now: _Side, then: _Side) -> Move:
+    ranks, scores = (now.ranks.get(row), then.ranks.get(row)), (now.scores[at], then.scores[at])
+    differences = _differences(now.shares[at], then.shares[at])
+    told = [
+        (round(change.share * STEPS), *change.subject, _words(change, now.explained, then.explained, at))
+        for change in differences[:TOLD]
+    ]
+    changes = _summing(told, round((scores[1] - scores[0]) * STEPS), more=len(differences) > TOLD)
+    return Move(row, *ranks, *scores, changes, f"{_where(*ranks)}: {_why(changes, *ranks)}")
 
 
-def _by_subject(explained: Explained, index: int) -> dict[Subject, tuple[float, str]]:
-    """What each subject adds to the item's score, with its words."""
-    shares = explained.contributions[index]
-    found: dict[Subject, tuple[float, str]] = {}
-    for column in np.flatnonzero(shares).tolist():
-        subject, words = explained.subject(index, column), explained.words(index, column)
-        share, said = found.get(subject, _NOTHING)
-        found[subject] = share + shares.item(column), said or words
-    return found
-
-
-def _changes(now: Mapping[Subject, tuple[float, str]], then: Mapping[Subject, tuple[float, str]]) -> list[_Change]:
-    """What each subject adds more (or less) then, largest first, with words for it."""
-    found = []
-    for subject in dict.fromkeys((*now, *then)):
-        (before, said), (after, would_say) = now.get(subject, _NOTHING), then.get(subject, _NOTHING)
-        if after != before:
-            found.append(_Change(after - before, subject, _words(before, after, said, would_say)))
-    found.sort(key=lambda change: -abs(change.share))
-    return found
-
-
-def _words(before: float, after: float, said: str, would_say: str) -> str:
-    """The difference in words: what speaks for (or against) the item then, or what no longer does."""
-    against = "" if before > 0 else " against it"
-    if after == 0:
-        return f"no longer{against}: {said}"
-    if before * after > 0 and abs(after) < abs(before):
-        return f"less{against or ' so'}: {would_say}"
-    return would_say
-
-
-def _told(changes: Sequence[_Change], total: int) -> list[Because]:
-    """At most TOLD changes and one for all the rest; in steps they sum to `total`."""
-    told = [(round(share * STEPS), *subject, words) for share, subject, words in changes[:TOLD]]
+def _summing(told: list[tuple[int, Group, str, str]], total: int, *, more: bool) -> list[Because]:
+    """The changes told, in steps of the last decimal, with what is left to their `total`: one for all the rest."""
     left = total - sum(steps for steps, *_ in told)
-    if len(changes) > TOLD or not any(steps for steps, *_ in told):
+    if more or not any(steps for steps, *_ in told):
         told.append((left, *REST))
     elif left:
         told[-1] = (told[-1][0] + left, *told[-1][1:])
     told.sort(key=lambda change: -abs(change[0]))
     return [Because(group, name, steps / STEPS, words) for steps, group, name, words in told if steps]
+
+
+def _by_subject(explained: Explained) -> list[dict[Subject, _Share]]:
+    """For each item, the subjects that add something to its score."""
+    contributions = explained.contributions
+    found: list[dict[Subject, _Share]] = [{} for _ in range(len(contributions))]
+    indexes, columns = np.nonzero(contributions)
+    shares = contributions[indexes, columns].tolist()
+    for index, column, share in zip(indexes.tolist(), columns.tolist(), shares, strict=True):
+        subject, of_item = explained.subject(index, column), found[index]
+        # Of a subject with several columns the last one has the words.
+        of_item[subject] = (share + of_item.get(subject, _NOTHING)[0], column)
+    return found
+
+
+def _differences(now: Mapping[Subject, _Share], then: Mapping[Subject, _Share]) -> list[_Change]:
+    """Largest first; what stays the same is left out."""
+    changes = [
+        _Change(after[0] - before[0], subject, before, after)
+        for subject, after in then.items()
+        if (before := now.get(subject, _NOTHING))[0] != after[0]
+    ]
+    changes += [_Change(-gone[0], subject, gone, _NOTHING) for subject, gone in now.items() if subject not in then]
+    changes.sort(key=lambda change: -abs(change.share))
+    return changes
+
+
+def _words(change: _Change, now: Explained, then: Explained, at: int) -> str:
+    """The difference in words: what speaks for (or against) the item then, or what no longer does."""
+    (before, was), (after, becomes) = change.before, change.after
+    if after == 0:
+        return f"no longer{'' if before > 0 else ' against it'}: {now.words(at, was)}"
+    words = then.words(at, becomes)
+    if before * after > 0 and abs(after) < abs(before):
+        return f"less {'so' if before > 0 else 'against it'}: {words}"
+    return words
 
 
 def _where(rank: int | None, supposed_rank: int | None) -> str:

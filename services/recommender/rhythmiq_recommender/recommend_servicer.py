@@ -12,7 +12,6 @@ from rhythmiq_mesh.errors import InvalidArgument
 from rhythmiq_mesh.interceptors.validation import validate
 from rhythmiq_mesh.principal import current_principal
 from rhythmiq_recommender.environment_messages import kind_name, kind_number, message_of_value, values_of
-from rhythmiq_recommender.moves import Move
 from rhythmiq_recommender.recommend import Answer, Recommend
 from rhythmiq_recommender.situation import (
     DEFAULT_COUNT,
@@ -24,7 +23,6 @@ from rhythmiq_recommender.situation import (
     Target,
     Wish,
 )
-from rhythmiq_recommender.snapshot import CatalogSnapshot
 from rhythmiq_recommender.what_if import Comparison, Supposition, WhatIf
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -140,25 +138,26 @@ def supposition_of(request: recommender_pb2.ExplainRequest) -> Supposition:
 
 def explanation_of(comparison: Comparison) -> recommender_pb2.ExplainResponse:
     """Both answers and the moves as a message."""
-    response = recommender_pb2.ExplainResponse(
-        actual=response_of(comparison.actual), supposed=response_of(comparison.supposed)
-    )
+    answers = [comparison.actual, comparison.supposed]
+    responses = [response_of(answer) for answer in answers]
+    # What moves is in one of the lists, and so has been parsed.
+    items = {
+        pick.row: one.item
+        for answer, response in zip(answers, responses, strict=True)
+        for pick, one in zip(answer.picks, response.recommendations, strict=True)
+    }
+    explanation = recommender_pb2.ExplainResponse(actual=responses[0], supposed=responses[1])
     for move in comparison.moves:
-        response.moves.append(_move(comparison.actual.snapshot, move))
-    return response
-
-
-def _move(snapshot: CatalogSnapshot, move: Move) -> recommender_pb2.Move:
-    item = snapshot.item(move.row)
-    message = recommender_pb2.Move(
-        item=item.name,
-        title=item.title,
-        rank=move.rank,
-        supposed_rank=move.supposed_rank,
-        score=move.score,
-        supposed_score=move.supposed_score,
-        text=move.text,
-    )
-    for group, subject, contribution, text in move.changes:
-        message.changes.add(group=group.real, subject=subject, contribution=contribution, text=text)
-    return message
+        item = items[move.row]
+        message = explanation.moves.add(
+            item=item.name,
+            title=item.title,
+            rank=move.rank,
+            supposed_rank=move.supposed_rank,
+            score=move.score,
+            supposed_score=move.supposed_score,
+            text=move.text,
+        )
+        for group, subject, contribution, text in move.changes:
+            message.changes.add(group=group.real, subject=subject, contribution=contribution, text=text)
+    return explanation
