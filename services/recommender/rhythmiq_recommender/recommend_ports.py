@@ -64,11 +64,15 @@ class Blocks(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The ranker for one answer, and the experiment and its variant that chose it; empty without an experiment."""
+    """The ranker for one answer, and the experiment and its variant that chose it; empty without an experiment.
+
+    `shadow` scores the same items afterwards, to be compared and not to be shown.
+    """
 
     ranker: Ranker
     experiment: str = ""
     variant: str = ""
+    shadow: Ranker | None = None
 
 
 class Rankers(Protocol):
