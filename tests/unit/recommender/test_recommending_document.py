@@ -24,12 +24,12 @@ def told() -> str:
     return " ".join(DOCUMENT.read_text(encoding="utf-8").split())
 
 
-def test_every_audio_feature_stands_there_with_its_unit_and_scale(told: str) -> None:
+def test_every_audio_feature_stands_there_with_its_unit_and_scale() -> None:
+    lines = DOCUMENT.read_text(encoding="utf-8").splitlines()
     for index, feature in enumerate(FEATURES):
+        (line,) = [line for line in lines if line.startswith(f"| `{feature.name}` | {feature.unit.split()[0]}")]
         if index != KEY:
-            scale = " | ".join(f"{number:,.10g}" for number in (feature.mean, feature.sd))
-            assert f"| {scale} |" in told[told.index(f"| `{feature.name}` |") :][:80]
-        assert f"| `{feature.name}` | {feature.unit.split()[0]}" in told
+            assert line.endswith(f" | {feature.mean:,.10g} | {feature.sd:,.10g} |")
 
 
 def test_every_group_of_reasons_stands_there(told: str) -> None:
