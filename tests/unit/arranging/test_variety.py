@@ -136,5 +136,5 @@ def test_likeness_tells_sound_genre_and_artist() -> None:
     place = {snapshot.item(row).title: row for row in range(5)}
     likeness = Likeness(snapshot, np.arange(5)).to(place["Like 0"])
     same, genre, sound, nothing = (float(likeness[place[f"Like {number}"]]) for number in (1, 2, 3, 4))
-    assert (same, genre, sound) == (pytest.approx(1), pytest.approx(0.75), pytest.approx(0.5))
+    assert (same, genre, sound) == pytest.approx((1, 0.75, 0.5))
     assert nothing < 0.5

@@ -40,8 +40,8 @@ from rhythmiq_recommender.snapshot import UNKNOWN
 FIRST: Final = 3
 """The first place that may be explored: places 1 and 2 are most of what a listener sees."""
 
-POOL: Final = 20
-"""Items that take part: more would show each too rarely (weights are 1 / propensity: 400 at the default share)."""
+POOL: Final = 10
+"""Most items that take part: with more each would be shown too rarely, for an estimate weighs by 1 / propensity."""
 
 WITHIN: Final = 3.0
 """Most score that an explored place may lose, in standard deviations of the contenders'."""
