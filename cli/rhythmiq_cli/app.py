@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rhythmiq_cli.commands import import_catalog, import_history, profile, recommend, token, up
+from rhythmiq_cli.commands import import_catalog, import_history, models, profile, recommend, token, train, up
 
 app = typer.Typer(
     name="rhythmiq",
@@ -39,6 +39,8 @@ profile.register(app)
 import_history.register(import_catalog.app)
 app.add_typer(import_catalog.app)
 recommend.register(app)
+train.register(app)
+models.register(app)
 
 
 def main() -> None:

@@ -56,6 +56,21 @@ class StateFolder:
         return self.root / "envoy"
 
     @property
+    def models(self) -> Path:
+        """The store of trained models."""
+        return self.root / "models"
+
+    @property
+    def training(self) -> Path:
+        """What training runs keep of their steps."""
+        return self.root / "training"
+
+    def running_sockets(self) -> Path:
+        """Where the sockets of a mesh that runs from here are."""
+        note = self.root / "sockets.at"
+        return Path(note.read_text()) if note.exists() else self.root / "run"
+
+    @property
     def demo_marker(self) -> Path:
         """There once the demo listener and catalogue have been made."""
         return self.root / "demo.done"
