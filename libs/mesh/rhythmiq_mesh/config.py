@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings
 
-S = TypeVar("S", bound="ServiceSettings")
+S = TypeVar("S", bound=BaseSettings)
 
 
 class ServiceSettings(BaseSettings):
@@ -36,8 +36,7 @@ class ServiceSettings(BaseSettings):
 def load(settings: type[S]) -> S:
     """Reads the settings, or stops the process naming every variable that is missing or invalid."""
     try:
-        # Every field comes from the environment, which the type checker cannot see.
-        return settings()  # type: ignore[call-arg]
+        return settings()
     except ValidationError as error:
         prefix = str(settings.model_config.get("env_prefix", ""))
         for problem in error.errors(include_url=False, include_input=False):

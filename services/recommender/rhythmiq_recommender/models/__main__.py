@@ -1,0 +1,192 @@
+"""`python -m rhythmiq_recommender.models`: the registry by hand. `rhythmiq models` starts it with everything set."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from rich.console import Console
+from rich.table import Table
+
+from rhythmiq_mesh.config import load
+from rhythmiq_recommender.learning.package import BadModel, Manifest
+from rhythmiq_recommender.models.channels import BadChannel, Channel, Experiment
+from rhythmiq_recommender.models.registry import ChannelChanged, Registry, UnknownVersion
+from rhythmiq_recommender.models.store import BadStore, StoreUnavailable
+
+# What they mean in every command: see rhythmiq_cli.output.ExitCode.
+_USAGE, _REFUSED, _NOT_FOUND, _UNAVAILABLE, _CONFLICT = 2, 3, 5, 6, 7
+_CODES: Final[Mapping[type[Exception], int]] = {
+    UnknownVersion: _NOT_FOUND,
+    StoreUnavailable: _UNAVAILABLE,
+    ChannelChanged: _CONFLICT,
+    BadModel: _REFUSED,
+    BadChannel: _REFUSED,
+    BadStore: _USAGE,
+}
+
+
+class RegistrySettings(BaseSettings):
+    """Where the models are."""
+
+    model_config = SettingsConfigDict(env_prefix="RHYTHMIQ_RECOMMENDER_")
+
+    model_store: str = Field(description="Where models are published: an fsspec URL.", min_length=1)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Does what the arguments say; returns the exit code."""
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    if asked.do is _split and not asked.off and not asked.version:
+        parser.error("an experiment needs a name and a version, or --off to end it")
+    try:
+        asked.do(Registry(load(RegistrySettings).model_store), asked)
+    except tuple(_CODES) as error:
+        print(_sentence(error), file=sys.stderr)
+        return _CODES[type(error)]
+    return 0
+
+
+def _list(registry: Registry, asked: argparse.Namespace) -> None:
+    channel = registry.channel(asked.kind, asked.cohort)
+    found = [_summary(registry, asked, channel, version) for version in registry.versions(asked.kind, asked.cohort)]
+    found.sort(key=lambda row: (row["trained_until"] or 0, row["version"]), reverse=True)
+    if asked.json:
+        _print_json({"channel": asdict(channel), "models": found})
+        return
+    if not found:
+        print(f"No models of {asked.kind}/{asked.cohort} yet: `rhythmiq train` makes one. The built-in ranker answers.")
+        return
+    table = Table(show_edge=False, pad_edge=False)
+    for column in ("version", "used as", "trained until", "NDCG@10"):
+        table.add_column(column, overflow="fold")
+    for row in found:
+        table.add_row(row["version"], row["used_as"], _date(row["trained_until"]), _number(row["ndcg"]))
+    console = Console()
+    (console if console.is_terminal else Console(width=200)).print(table)
+
+
+def _summary(registry: Registry, asked: argparse.Namespace, channel: Channel, version: str) -> dict[str, Any]:
+    """A package that cannot be read is listed all the same, with the reason."""
+    row: dict[str, Any] = {"version": version, "used_as": _use(channel, version), "trained_until": None, "ndcg": None}
+    try:
+        manifest = registry.manifest(asked.kind, asked.cohort, version)
+    except (BadModel, UnknownVersion) as error:
+        return row | {"used_as": f"cannot be used: {error}"}
+    return row | {"trained_until": manifest.trained_until, "ndcg": manifest.metrics.get("ndcg")}
+
+
+def _use(channel: Channel, version: str) -> str:
+    tried = channel.experiment
+    uses = [
+        ("promoted", version == channel.promoted),
+        ("shadow", version == channel.shadow),
+        (
+            f"experiment {tried.name}, {tried.share:.0%}" if tried else "",
+            tried is not None and tried.version == version,
+        ),
+        ("promoted before", version in channel.history and version != channel.promoted),
+    ]
+    return ", ".join(words for words, there in uses if there)
+
+
+def _show(registry: Registry, asked: argparse.Namespace) -> None:
+    manifest: Manifest = registry.manifest(asked.kind, asked.cohort, asked.version)
+    if asked.json:
+        _print_json(asdict(manifest))
+        return
+    print(f"{manifest.kind}/{manifest.cohort}/{manifest.version}: {_use_of(registry, asked) or 'not in use'}")
+    print(f"learned from events until {_date(manifest.trained_until)}")
+    for title, content in (("counts", manifest.counts), ("metrics", manifest.metrics), ("settings", manifest.settings)):
+        print(f"{title}: " + (", ".join(f"{name} {_number(value)}" for name, value in content.items()) or "none told"))
+    print(f"{len(manifest.features)} features, {manifest.trees} trees")
+
+
+def _use_of(registry: Registry, asked: argparse.Namespace) -> str:
+    return _use(registry.channel(asked.kind, asked.cohort), asked.version)
+
+
+def _promote(registry: Registry, asked: argparse.Namespace) -> None:
+    registry.promote(asked.kind, asked.cohort, asked.version)
+    print(f"{_name(asked, asked.version)} is promoted: running services take it within 10 seconds.")
+
+
+def _rollback(registry: Registry, asked: argparse.Namespace) -> None:
+    now = registry.rollback(asked.kind, asked.cohort).promoted
+    answers = _name(asked, now) if now else f"the built-in ranker for {asked.kind}/{asked.cohort}"
+    print(f"Rolled back: {answers} answers within 10 seconds.")
+
+
+def _shadow(registry: Registry, asked: argparse.Namespace) -> None:
+    registry.set_shadow(asked.kind, asked.cohort, asked.version)
+    print(f"{_name(asked, asked.version)} is the shadow." if asked.version else "There is no shadow any more.")
+
+
+def _split(registry: Registry, asked: argparse.Namespace) -> None:
+    if asked.off:
+        registry.set_experiment(asked.kind, asked.cohort, None)
+        print("The experiment has ended.")
+        return
+    registry.set_experiment(asked.kind, asked.cohort, Experiment(asked.name, asked.version, asked.share))
+    print(f"Experiment {asked.name}: {_name(asked, asked.version)} answers {asked.share:.0%} of listeners.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m rhythmiq_recommender.models", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, do: Callable[[Registry, argparse.Namespace], None]) -> argparse.ArgumentParser:
+        found = commands.add_parser(name)
+        found.set_defaults(do=do)
+        found.add_argument("--kind", default="track")
+        found.add_argument("--cohort", default="all")
+        return found
+
+    command("list", _list).add_argument("--json", action="store_true")
+    show = command("show", _show)
+    show.add_argument("version")
+    show.add_argument("--json", action="store_true")
+    command("promote", _promote).add_argument("version")
+    command("rollback", _rollback)
+    shadow = command("shadow", _shadow).add_mutually_exclusive_group(required=True)
+    shadow.add_argument("version", nargs="?")
+    shadow.add_argument("--off", action="store_true")
+    split = command("split", _split)
+    split.add_argument("name", nargs="?")
+    split.add_argument("version", nargs="?")
+    split.add_argument("--share", type=float, default=0.1)
+    split.add_argument("--off", action="store_true")
+    return parser
+
+
+def _name(asked: argparse.Namespace, version: str) -> str:
+    return f"{asked.kind}/{asked.cohort}/{version}"
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return text[:1].upper() + text[1:]
+
+
+def _print_json(content: object) -> None:
+    print(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def _date(seconds: float | None) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="minutes") if seconds else "not known"
+
+
+def _number(value: object) -> str:
+    return f"{value:,.4g}" if isinstance(value, float) else "not known" if value is None else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
