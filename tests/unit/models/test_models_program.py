@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from model_packages import made
 
-from rhythmiq_recommender.models.__main__ import main
+from rhythmiq_recommender.models.__main__ import STORE, main
 from rhythmiq_recommender.models.registry import Registry
 
 TRACK = ("track", "all")
@@ -105,6 +105,14 @@ def test_a_store_that_cannot_be_is_a_usage_error(
     monkeypatch.setenv("RHYTHMIQ_RECOMMENDER_MODEL_STORE", "nowhere://x")
     assert main(["list"]) == 2
     assert "is not an address of a model store" in capsys.readouterr().err
+
+
+def test_without_a_store_the_variable_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(STORE, raising=False)
+    assert main(["list"]) == 2
+    assert STORE in capsys.readouterr().err
 
 
 def test_a_store_that_is_away_is_said_to_be_away(

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 from rich.console import Console
 from rich.table import Table
 
-from rhythmiq_mesh.config import load
 from rhythmiq_recommender.learning.package import BadModel, Manifest
 from rhythmiq_recommender.models.channels import BadChannel, Channel, Experiment
 from rhythmiq_recommender.models.registry import ChannelChanged, Registry, UnknownVersion
 from rhythmiq_recommender.models.store import BadStore, StoreUnavailable
 
+STORE: Final = "RHYTHMIQ_RECOMMENDER_MODEL_STORE"
 # What they mean in every command: see rhythmiq_cli.output.ExitCode.
 _USAGE, _REFUSED, _NOT_FOUND, _UNAVAILABLE, _CONFLICT = 2, 3, 5, 6, 7
 _CODES: Final[Mapping[type[Exception], int]] = {
@@ -33,22 +32,17 @@ _CODES: Final[Mapping[type[Exception], int]] = {
 }
 
 
-class RegistrySettings(BaseSettings):
-    """Where the models are."""
-
-    model_config = SettingsConfigDict(env_prefix="RHYTHMIQ_RECOMMENDER_")
-
-    model_store: str = Field(description="Where models are published: an fsspec URL.", min_length=1)
-
-
 def main(arguments: Sequence[str]) -> int:
     """Does what the arguments say; returns the exit code."""
     parser = _parser()
     asked = parser.parse_args(arguments)
     if asked.do is _split and not asked.off and not asked.version:
         parser.error("an experiment needs a name and a version, or --off to end it")
+    if not (url := os.environ.get(STORE, "")):
+        print(f"{STORE} is not set: name the store of models, such as file:///var/models", file=sys.stderr)
+        return _USAGE
     try:
-        asked.do(Registry(load(RegistrySettings).model_store), asked)
+        asked.do(Registry(url), asked)
     except tuple(_CODES) as error:
         print(_sentence(error), file=sys.stderr)
         return _CODES[type(error)]
