@@ -40,10 +40,11 @@ from rhythmiq_recommender.interactions.catalog import CatalogItems
 from rhythmiq_recommender.interactions.model import COLLECTION as INTERACTIONS
 from rhythmiq_recommender.interactions.mongo import EPOCHS, MongoInteractions, MongoItemIds
 from rhythmiq_recommender.interactions.use_cases import CountInteractions
+from rhythmiq_recommender.models.bootstrap import serving_models
 from rhythmiq_recommender.mongo import MongoItems
 from rhythmiq_recommender.mongo_feed import MongoItemFeed
 from rhythmiq_recommender.mongo_histories import MongoHistories
-from rhythmiq_recommender.recommend import PriorAlone, Recommend
+from rhythmiq_recommender.recommend import Recommend
 from rhythmiq_recommender.recommend_servicer import RecommenderServicer
 from rhythmiq_recommender.use_cases import DeleteItem, GetItem, ListItems, StoreItems
 from rhythmiq_recommender.what_if import WhatIf
@@ -81,6 +82,13 @@ def bootstrap(settings: RecommenderSettings) -> Server:
         Follower(changes_at(variable), [readings.copies], of="variables"),
         Follower(changes.watch, [histories.copies], of="interactions"),
     ]
+    models = serving_models(
+        settings.model_store,
+        catalog,
+        most=settings.models_loaded,
+        interval=settings.model_poll_seconds,
+        sample=settings.shadow_sample,
+    )
     recommend = Recommend(
         catalog=catalog,
         sources=Sources(
@@ -91,8 +99,9 @@ def bootstrap(settings: RecommenderSettings) -> Server:
             blocks=blocks,
             clock=clock,
         ),
-        rankers=PriorAlone(),
+        rankers=models.rankers,
         exploration=settings.exploration,
+        shadows=models.shadows,
     )
     catalog_servicer = CatalogServicer(
         store=StoreItems(items, clock),
@@ -146,12 +155,14 @@ def bootstrap(settings: RecommenderSettings) -> Server:
             blocks.ensure_indexes,
             stored_histories.ensure_indexes,
             catalog.load,
+            *models.start,
         ],
         background=[
             catalog.follow,
             Upkeep(blocks, profiles, clock, settings.upkeep_seconds),
             *([changes.follow, *followers] if most else ()),
+            *models.background,
         ],
         checks=[partial(ping, client)],
-        close=[profile.close, preference.close, variable.close, client.close],
+        close=[*models.close, profile.close, preference.close, variable.close, client.close],
     )

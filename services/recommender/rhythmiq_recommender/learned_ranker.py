@@ -120,10 +120,10 @@ class _Learned:
 
     def explain(self, positions: Sequence[int]) -> Explained:
         chosen = np.asarray(positions, np.int64)
-        at = np.searchsorted(self._known, chosen)
-        known = (at < len(self._known)) & (self._known[np.minimum(at, len(self._known) - 1)] == chosen)
+        known = self._places[chosen] != _UNKNOWN
         contributions = np.zeros((len(chosen), len(self._scorer.groups)))
-        contributions[known] = self._scorer.contributions(self._x[at[known]])
+        shown = self._x[np.searchsorted(self._known, chosen[known])]
+        contributions[known] = self._scorer.contributions(shown)
         places = np.where(known, self._places[chosen], 0)
         alike = np.full(len(chosen), _UNKNOWN)
         alike[known] = self._scorer.likeness(self._asking, places[known])

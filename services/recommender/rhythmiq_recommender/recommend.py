@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from rhythmiq_mesh.errors import NotFound
 from rhythmiq_recommender.gather import Sources
+from rhythmiq_recommender.models.shadow import Shadowed, Shadows
 from rhythmiq_recommender.prior_ranker import PriorRanker
+from rhythmiq_recommender.ranking import Ranked
 from rhythmiq_recommender.recommend_ports import Catalog, Choice, Rankers
 from rhythmiq_recommender.shortlist import Pick, listed
 from rhythmiq_recommender.situation import Degradation, Leaning, Seeds, Situation, Surrounding, Wish
@@ -49,6 +51,8 @@ class Answer:
     degradations: Sequence[Degradation]
     experiment: str = ""
     variant: str = ""
+    ranked: Ranked | None = field(default=None, compare=False, repr=False)
+    """All that the picks were chosen from."""
 
 
 class PriorAlone:
@@ -71,13 +75,19 @@ class Recommend:
     rankers: Rankers
     exploration: float = 0.0
     """Share of places that may be explored, 0 to 1, where the wish lets them be."""
+    shadows: Shadows | None = None
 
     async def __call__(self, wish: Wish, *, needs_profile: bool = True) -> Answer:
         snapshot = self.catalog.snapshot
         require_seeds(snapshot, wish.seeds)
         gathered = await self.sources.gather(wish, needs_profile=needs_profile)
         choice = self.rankers.choose(wish.profile_id, gathered.situation)
-        return answered(choice, snapshot, wish, gathered.situation, gathered.degradations, self.exploration)
+        answer = answered(choice, snapshot, wish, gathered.situation, gathered.degradations, self.exploration)
+        if choice.shadow is not None and self.shadows is not None and answer.ranked is not None:
+            self.shadows.offer(
+                Shadowed(choice.shadow, answer.ranker, answer.ranked, snapshot, wish, gathered.situation)
+            )
+        return answer
 
 
 def answered(
@@ -91,15 +101,16 @@ def answered(
     """The answer in this situation; by the prior, and with a note, should the chosen ranker fail."""
     ranker, failed = choice.ranker, list[Degradation]()
     try:
-        picks = listed(ranker, snapshot, wish, situation, exploration)
+        picks, ranked = listed(ranker, snapshot, wish, situation, exploration)
     except Exception:
         if ranker is PRIOR:
             raise
         log.exception("a ranker failed; the prior answers", extra={"ranker": ranker.name})
         text = f"{ranker.name} failed: this answer does without what was learned"
         failed.append(Degradation("ranker", MODEL_FAILED, text))
-        ranker = PRIOR
-        picks = listed(ranker, snapshot, wish, situation, exploration)
+        # Whoever was answered by the prior took part in no experiment.
+        choice, ranker = Choice(PRIOR), PRIOR
+        picks, ranked = listed(ranker, snapshot, wish, situation, exploration)
     return Answer(
         snapshot,
         picks,
@@ -109,6 +120,7 @@ def answered(
         [*lacking, *failed, *_shortage(snapshot, wish, len(picks))],
         choice.experiment,
         choice.variant,
+        ranked,
     )
 
 

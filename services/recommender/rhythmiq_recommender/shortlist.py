@@ -64,9 +64,12 @@ def explained(ranked: Ranked, placed: Sequence[Placed]) -> list[Pick]:
 
 def listed(
     ranker: Ranker, snapshot: CatalogSnapshot, wish: Wish, situation: Situation, exploration: float = 0.0
-) -> list[Pick]:
-    """All four steps: the list for this wish in this situation, best first. See `arrange` for `exploration`."""
+) -> tuple[list[Pick], Ranked]:
+    """All four steps: the list for this wish in this situation, best first, and what it was chosen from.
+
+    See `arrange` for `exploration`.
+    """
     plan = make_plan(snapshot, situation)
     rows = candidates(ranker, snapshot, wish, situation, plan)
     ranked = rank(ranker, snapshot, rows, wish, situation, plan)
-    return explained(ranked, arrange(ranked, snapshot, wish, situation, exploration))
+    return explained(ranked, arrange(ranked, snapshot, wish, situation, exploration)), ranked
