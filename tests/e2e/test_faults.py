@@ -148,6 +148,18 @@ def test_recommend_answers_and_says_what_it_lacked_while_services_hang(
     assert lacking_in(body) == {{"preference": "preferences", "variable": "environment"}[service] for service in away}
 
 
+def test_nothing_is_recommended_while_blocks_cannot_be_read(own_mesh: LocalMesh, listener: Listener) -> None:
+    path = f"/{listener.name}:recommend"
+    with stopped(own_mesh, "mongod"):
+        answer = listener.client.post(path, json={"count": 5})
+    assert answer.status_code == 503, answer.text
+    details = {detail["@type"].rsplit(".", 1)[1]: detail for detail in answer.json()["details"]}
+    assert details["ErrorInfo"]["reason"] == "STORAGE_UNAVAILABLE"
+    assert details["RetryInfo"]["retryDelay"].endswith("s")
+    assert "blocked" in answer.json()["message"]
+    wait_until(lambda: listener.client.post(path, json={"count": 5}).status_code == 200, 20, "the database is back")
+
+
 def test_recommend_survives_a_killed_dependency_and_is_whole_again(own_mesh: LocalMesh, listener: Listener) -> None:
     os.kill(own_mesh.pid_of("preference"), signal.SIGKILL)
     answer = listener.client.post(f"/{listener.name}:recommend", json={"count": 5})
