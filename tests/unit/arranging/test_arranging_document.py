@@ -14,7 +14,9 @@ from rhythmiq_recommender.blocks.model import LIMIT
 from rhythmiq_recommender.config import RecommenderSettings
 from rhythmiq_recommender.situation import DEFAULT_DIVERSITY, DEFAULT_FATIGUE
 
-TEXT = " ".join((Path(__file__).parents[3] / "docs" / "arranging.md").read_text(encoding="utf-8").split())
+DOCUMENT = Path(__file__).parents[3] / "docs" / "arranging.md"
+SIGNS = str.maketrans({"\N{MULTIPLICATION SIGN}": "x", "\N{GREEK SMALL LETTER SIGMA}": "sd"})
+TEXT = " ".join(DOCUMENT.read_text(encoding="utf-8").translate(SIGNS).split())
 
 
 @pytest.mark.parametrize(
@@ -22,18 +24,18 @@ TEXT = " ".join((Path(__file__).parents[3] / "docs" / "arranging.md").read_text(
     [
         f"at most {LIMIT:,} per profile",
         f"2^(-age / {HALF_LIFE / 3600:g} h)",
-        f"{FATIGUE_SCORE:.1f} × fatigue × tiredness",
+        f"{FATIGUE_SCORE:.1f} x fatigue x tiredness",
         f"tire {ARTIST_PART:g} times as much",
         f"0 to 1, default {DEFAULT_FATIGUE:g}",
         f"(0 to 1, default {DEFAULT_DIVERSITY:g})",
-        f"score / ({SPAN:g} σ)",
-        f"the best {CONTENDERS} × count",
-        f"{SOUND_SHARE:g} × nearness of sound",
-        f"{GENRE_SHARE:g} × common genres",
+        f"score / ({SPAN:g} sd)",
+        f"the best {CONTENDERS} x count",
+        f"{SOUND_SHARE:g} x nearness of sound",
+        f"{GENRE_SHARE:g} x common genres",
         f"{ARTIST_SHARE:g} if the main artist is the same",
         f"at most {POOL} contenders",
-        f"at most {WITHIN / 2:g} σ above",
-        f"loses more than {WITHIN:g} σ",
+        f"at most {WITHIN / 2:g} sd above",
+        f"loses more than {WITHIN:g} sd",
         f"Why {RecommenderSettings.model_fields['exploration'].default:g}.",
     ],
 )
