@@ -10,7 +10,7 @@ import numpy as np
 from rhythmiq_recommender import features
 from rhythmiq_recommender.plan import Group, Plan, Pull
 from rhythmiq_recommender.postings import IntArray
-from rhythmiq_recommender.ranking import Explained, Ranked, ScoreArray
+from rhythmiq_recommender.ranking import Explained, ScoreArray
 from rhythmiq_recommender.situation import LeaningType, Target
 from rhythmiq_recommender.snapshot import CatalogSnapshot
 
@@ -44,12 +44,11 @@ def rounded(score: float) -> float:
     return round(score * STEPS) / STEPS
 
 
-def reasons(ranked: Ranked, positions: Sequence[int]) -> list[list[Because]]:
+def reasons(explained: Explained, scores: Sequence[float]) -> list[list[Because]]:
     """The reasons for each candidate, strongest first: at most TOLD, and one for all the rest.
 
     Their contributions sum to the `rounded` score: what rounding leaves goes to the last of them.
     """
-    explained = ranked.explain(positions)
     contributions = explained.contributions
     strength = np.abs(contributions)
     order = np.argsort(-strength, axis=1, kind="stable")[:, :TOLD]
@@ -58,7 +57,7 @@ def reasons(ranked: Ranked, positions: Sequence[int]) -> list[list[Because]]:
     return [
         _told(explained, index, round(score * STEPS), count, list(zip(parts, columns, strict=True)))
         for index, (score, count, parts, columns) in enumerate(
-            zip(ranked.scores[positions].tolist(), number, steps.tolist(), order.tolist(), strict=True)
+            zip(scores, number, steps.tolist(), order.tolist(), strict=True)
         )
     ]
 

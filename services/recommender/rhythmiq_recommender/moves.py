@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-import numpy as np
-
 from rhythmiq_recommender.explain import REST, STEPS, TOLD, Because, rounded
 from rhythmiq_recommender.plan import Group, Subject
-from rhythmiq_recommender.ranking import Explained, Ranked
-from rhythmiq_recommender.shortlist import Pick
+from rhythmiq_recommender.ranking import NOTHING, Explained, Ranked
+from rhythmiq_recommender.shortlist import Listing, Pick
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +43,35 @@ class _Change(NamedTuple):
     after: _Share
 
 
-class _Side(NamedTuple):
-    """A list and, of the rows that move, all that is told of them in its situation, by their position."""
+class Side(NamedTuple):
+    """What is known of every item that moves, in one situation."""
 
-    ranks: Mapping[int, int]
-    """By row, 1 for the best."""
-    scores: Sequence[float]
+    listing: Listing
+    others: Ranked
+    """The items that move and are not in the list."""
+
+
+class _Told(NamedTuple):
+    """An item in one situation: its rank if it is listed, its score, and where its contributions are."""
+
+    rank: int | None
+    score: float
     explained: Explained
-    shares: Sequence[Mapping[Subject, _Share]]
+    at: int
 
-    @classmethod
-    def of(cls, picks: Sequence[Pick], moved: Ranked) -> _Side:
-        # What an item is told to score in a list is its score, to the last decimal told.
-        told = {pick.row: pick.score for pick in picks}
-        scores = zip(moved.rows.tolist(), moved.scores.tolist(), strict=True)
-        explained = moved.explain(range(len(moved.rows)))
-        return cls(
-            _ranks(picks), [told.get(row, rounded(score)) for row, score in scores], explained, _by_subject(explained)
-        )
+    @property
+    def shares(self) -> dict[Subject, _Share]:
+        """What adds something to the score."""
+        shares = self.explained.contributions[self.at]
+        found: dict[Subject, _Share] = {}
+        for column in shares.nonzero()[0].tolist():
+            subject = self.explained.subject(self.at, column)
+            # Of a subject with several columns the last one has the words.
+            found[subject] = (shares.item(column) + found.get(subject, _NOTHING)[0], column)
+        return found
+
+    def words(self, column: int) -> str:
+        return self.explained.words(self.at, column)
 
 
 def moved_rows(actual: Sequence[Pick], supposed: Sequence[Pick]) -> list[int]:
@@ -71,14 +80,14 @@ def moved_rows(actual: Sequence[Pick], supposed: Sequence[Pick]) -> list[int]:
     return sorted(row for row in {*now, *then} if now.get(row) != then.get(row))
 
 
-def moves(actual: Sequence[Pick], supposed: Sequence[Pick], ranked: Ranked, supposed_ranked: Ranked) -> list[Move]:
-    """The moves, largest first: by places, then by score; a place in one list only counts from that list's end.
+def moves(rows: Sequence[int], actual: Side, supposed: Side) -> list[Move]:
+    """The moves of the `moved_rows`, largest first: by places, then by score.
 
-    `ranked` and `supposed_ranked` are the `moved_rows` in the two situations.
+    Where an item is in one list only, its place in the other is just beyond that one's end.
     """
-    now, then = _Side.of(actual, ranked), _Side.of(supposed, supposed_ranked)
-    found = [_move(row, at, now, then) for at, row in enumerate(ranked.rows.tolist())]
-    beyond = max(len(actual), len(supposed)) + 1
+    now, then = _by_row(actual), _by_row(supposed)
+    found = [_move(row, now[row], then[row]) for row in rows]
+    beyond = max(len(actual.listing.picks), len(supposed.listing.picks)) + 1
     found.sort(key=lambda move: (-abs(_places(move, beyond)), -abs(move.supposed_score - move.score), move.row))
     return found
 
@@ -87,20 +96,27 @@ def _ranks(picks: Sequence[Pick]) -> dict[int, int]:
     return {pick.row: rank for rank, pick in enumerate(picks, start=1)}
 
 
+def _by_row(side: Side) -> dict[int, _Told]:
+    listing, others = side
+    explained = others.explain(range(len(others.rows))) if len(others.rows) else NOTHING
+    scores = zip(others.rows.tolist(), others.scores.tolist(), strict=True)
+    return {
+        **{row: _Told(None, rounded(score), explained, index) for index, (row, score) in enumerate(scores)},
+        **{pick.row: _Told(at + 1, pick.score, listing.explained, at) for at, pick in enumerate(listing.picks)},
+    }
+
+
 def _places(move: Move, beyond: int) -> int:
     """Places that it goes up; negative where it goes down."""
     return (move.rank or beyond) - (move.supposed_rank or beyond)
 
 
-def _move(row: int, at: int, now: _Side, then: _Side) -> Move:
-    ranks, scores = (now.ranks.get(row), then.ranks.get(row)), (now.scores[at], then.scores[at])
-    differences = _differences(now.shares[at], then.shares[at])
-    told = [
-        (round(change.share * STEPS), *change.subject, _words(change, now.explained, then.explained, at))
-        for change in differences[:TOLD]
-    ]
-    changes = _summing(told, round((scores[1] - scores[0]) * STEPS), more=len(differences) > TOLD)
-    return Move(row, *ranks, *scores, changes, f"{_where(*ranks)}: {_why(changes, *ranks)}")
+def _move(row: int, now: _Told, then: _Told) -> Move:
+    differences = _differences(now.shares, then.shares)
+    told = [(round(change.share * STEPS), *change.subject, _words(change, now, then)) for change in differences[:TOLD]]
+    changes = _summing(told, round((then.score - now.score) * STEPS), more=len(differences) > TOLD)
+    text = f"{_where(now.rank, then.rank)}: {_why(changes, now.rank, then.rank)}"
+    return Move(row, now.rank, then.rank, now.score, then.score, changes, text)
 
 
 def _summing(told: list[tuple[int, Group, str, str]], total: int, *, more: bool) -> list[Because]:
@@ -112,19 +128,6 @@ def _summing(told: list[tuple[int, Group, str, str]], total: int, *, more: bool)
         told[-1] = (told[-1][0] + left, *told[-1][1:])
     told.sort(key=lambda change: -abs(change[0]))
     return [Because(group, name, steps / STEPS, words) for steps, group, name, words in told if steps]
-
-
-def _by_subject(explained: Explained) -> list[dict[Subject, _Share]]:
-    """For each item, the subjects that add something to its score."""
-    contributions = explained.contributions
-    found: list[dict[Subject, _Share]] = [{} for _ in range(len(contributions))]
-    indexes, columns = np.nonzero(contributions)
-    shares = contributions[indexes, columns].tolist()
-    for index, column, share in zip(indexes.tolist(), columns.tolist(), shares, strict=True):
-        subject, of_item = explained.subject(index, column), found[index]
-        # Of a subject with several columns the last one has the words.
-        of_item[subject] = (share + of_item.get(subject, _NOTHING)[0], column)
-    return found
 
 
 def _differences(now: Mapping[Subject, _Share], then: Mapping[Subject, _Share]) -> list[_Change]:
@@ -139,12 +142,12 @@ def _differences(now: Mapping[Subject, _Share], then: Mapping[Subject, _Share]) 
     return changes
 
 
-def _words(change: _Change, now: Explained, then: Explained, at: int) -> str:
+def _words(change: _Change, now: _Told, then: _Told) -> str:
     """The difference in words: what speaks for (or against) the item then, or what no longer does."""
     (before, was), (after, becomes) = change.before, change.after
     if after == 0:
-        return f"no longer{'' if before > 0 else ' against it'}: {now.words(at, was)}"
-    words = then.words(at, becomes)
+        return f"no longer{'' if before > 0 else ' against it'}: {now.words(was)}"
+    words = then.words(becomes)
     if before * after > 0 and abs(after) < abs(before):
         return f"less {'so' if before > 0 else 'against it'}: {words}"
     return words

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,14 @@ class Explained:
     contributions: ScoreArray
     subject: Callable[[int, int], Subject]
     words: Callable[[int, int], str]
+
+
+def _nothing(index: int, column: int) -> Any:
+    raise IndexError(f"nothing is explained, and so no {index}, {column}")
+
+
+NOTHING: Final = Explained(np.zeros((0, 0)), _nothing, _nothing)
+"""Of no candidates."""
 
 
 @dataclass(frozen=True, slots=True)

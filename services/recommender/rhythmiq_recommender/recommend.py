@@ -11,9 +11,8 @@ from rhythmiq_mesh.errors import NotFound
 from rhythmiq_recommender.gather import Sources
 from rhythmiq_recommender.models.shadow import Shadowed, Shadows
 from rhythmiq_recommender.prior_ranker import PriorRanker
-from rhythmiq_recommender.ranking import Ranked
 from rhythmiq_recommender.recommend_ports import Catalog, Choice, Rankers
-from rhythmiq_recommender.shortlist import Pick, listed
+from rhythmiq_recommender.shortlist import Listing, Pick, listed
 from rhythmiq_recommender.situation import Degradation, Leaning, Seeds, Situation, Surrounding, Wish
 from rhythmiq_recommender.snapshot import CatalogSnapshot
 
@@ -49,10 +48,10 @@ class Answer:
     leanings: Sequence[Leaning]
     ranker: str
     degradations: Sequence[Degradation]
+    listing: Listing = field(compare=False, repr=False)
+    """Where the picks come from."""
     experiment: str = ""
     variant: str = ""
-    ranked: Ranked | None = field(default=None, compare=False, repr=False)
-    """All that the picks were chosen from."""
 
 
 class PriorAlone:
@@ -83,9 +82,9 @@ class Recommend:
         gathered = await self.sources.gather(wish, needs_profile=needs_profile)
         choice = self.rankers.choose(wish.profile_id, gathered.situation)
         answer = answered(choice, snapshot, wish, gathered.situation, gathered.degradations, self.exploration)
-        if choice.shadow is not None and self.shadows is not None and answer.ranked is not None:
+        if choice.shadow is not None and self.shadows is not None:
             self.shadows.offer(
-                Shadowed(choice.shadow, answer.ranker, answer.ranked, snapshot, wish, gathered.situation)
+                Shadowed(choice.shadow, answer.ranker, answer.listing.ranked, snapshot, wish, gathered.situation)
             )
         return answer
 
@@ -101,7 +100,7 @@ def answered(
     """The answer in this situation; by the prior, and with a note, should the chosen ranker fail."""
     ranker, failed = choice.ranker, list[Degradation]()
     try:
-        picks, ranked = listed(ranker, snapshot, wish, situation, exploration)
+        listing = listed(ranker, snapshot, wish, situation, exploration)
     except Exception:
         if ranker is PRIOR:
             raise
@@ -110,17 +109,17 @@ def answered(
         failed.append(Degradation("ranker", MODEL_FAILED, text))
         # Whoever was answered by the prior took part in no experiment.
         choice, ranker = Choice(PRIOR), PRIOR
-        picks, ranked = listed(ranker, snapshot, wish, situation, exploration)
+        listing = listed(ranker, snapshot, wish, situation, exploration)
     return Answer(
         snapshot,
-        picks,
+        listing.picks,
         list(situation.surroundings.values()),
         situation.leanings,
         ranker.name,
-        [*lacking, *failed, *_shortage(snapshot, wish, len(picks))],
+        [*lacking, *failed, *_shortage(snapshot, wish, len(listing.picks))],
+        listing,
         choice.experiment,
         choice.variant,
-        ranked,
     )
 
 

@@ -12,7 +12,7 @@ from rhythmiq_recommender.blocks.left_out import leave_out
 from rhythmiq_recommender.explain import Because, reasons, rounded
 from rhythmiq_recommender.plan import Plan, make_plan
 from rhythmiq_recommender.postings import IntArray
-from rhythmiq_recommender.ranking import Ranked, Ranker
+from rhythmiq_recommender.ranking import NOTHING, Explained, Ranked, Ranker
 from rhythmiq_recommender.retrieval import allowed, retrieve
 from rhythmiq_recommender.situation import Situation, Wish
 from rhythmiq_recommender.snapshot import CatalogSnapshot
@@ -27,6 +27,15 @@ class Pick:
     reasons: Sequence[Because]
     propensity: float = 1.0
     explored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list, best first, what it was chosen from, and what spoke for and against each pick, in their order."""
+
+    picks: Sequence[Pick]
+    ranked: Ranked
+    explained: Explained
 
 
 def candidates(ranker: Ranker, snapshot: CatalogSnapshot, wish: Wish, situation: Situation, plan: Plan) -> IntArray:
@@ -50,26 +59,24 @@ def rank(
     return adjusted(ranker.rank(snapshot, rows, situation, plan), snapshot, wish, situation)
 
 
-def explained(ranked: Ranked, placed: Sequence[Placed]) -> list[Pick]:
-    """The chosen items with the reasons for each."""
-    if not placed:
-        return []
+def _picks(ranked: Ranked, placed: Sequence[Placed], explained: Explained) -> list[Pick]:
     positions = [place.position for place in placed]
     rows, scores = ranked.rows[positions].tolist(), ranked.scores[positions].tolist()
     return [
         Pick(row, rounded(score), why, place.propensity, place.explored)
-        for row, score, why, place in zip(rows, scores, reasons(ranked, positions), placed, strict=True)
+        for row, score, why, place in zip(rows, scores, reasons(explained, scores), placed, strict=True)
     ]
 
 
 def listed(
     ranker: Ranker, snapshot: CatalogSnapshot, wish: Wish, situation: Situation, exploration: float = 0.0
-) -> tuple[list[Pick], Ranked]:
-    """All four steps: the list for this wish in this situation, best first, and what it was chosen from.
-
-    See `arrange` for `exploration`.
-    """
+) -> Listing:
+    """All four steps. See `arrange` for `exploration`."""
     plan = make_plan(snapshot, situation)
     rows = candidates(ranker, snapshot, wish, situation, plan)
     ranked = rank(ranker, snapshot, rows, wish, situation, plan)
-    return explained(ranked, arrange(ranked, snapshot, wish, situation, exploration)), ranked
+    placed = arrange(ranked, snapshot, wish, situation, exploration)
+    if not placed:
+        return Listing([], ranked, NOTHING)
+    explained = ranked.explain([place.position for place in placed])
+    return Listing(_picks(ranked, placed, explained), ranked, explained)

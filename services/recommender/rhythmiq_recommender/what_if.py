@@ -9,7 +9,7 @@ import numpy as np
 
 from rhythmiq_mesh.errors import InvalidArgument
 from rhythmiq_recommender.gather import Gathered
-from rhythmiq_recommender.moves import Move, moved_rows, moves
+from rhythmiq_recommender.moves import Move, Side, moved_rows, moves
 from rhythmiq_recommender.plan import make_plan
 from rhythmiq_recommender.ranking import Ranked, Ranker
 from rhythmiq_recommender.recommend import MODEL_FAILED, PRIOR, Answer, Recommend, answered, require_seeds
@@ -95,15 +95,16 @@ def _compared(
     if {now.ranker, then.ranker} != {choice.ranker.name}:
         # It failed in one of them, and scores of two rankers do not compare.
         failed = [lack for lack in (*now.degradations, *then.degradations) if lack.reason == MODEL_FAILED][:1]
-        choice = replace(choice, ranker=PRIOR)
+        choice = Choice(PRIOR)
         now, then = (_answer(choice, snapshot, wish, gathered, failed) for gathered in (actual, supposed))
     rows = moved_rows(now.picks, then.picks)
     if not rows:
         return Comparison(now, then, [])
-    ranked, supposed_ranked = (
-        _ranked(choice.ranker, snapshot, rows, wish, gathered.situation) for gathered in (actual, supposed)
+    sides = (
+        Side(answer.listing, _others(choice.ranker, answer, rows, wish, gathered.situation))
+        for answer, gathered in ((now, actual), (then, supposed))
     )
-    return Comparison(now, then, moves(now.picks, then.picks, ranked, supposed_ranked))
+    return Comparison(now, then, moves(rows, *sides))
 
 
 def _answer(
@@ -112,5 +113,7 @@ def _answer(
     return answered(choice, snapshot, wish, gathered.situation, [*gathered.degradations, *failed])
 
 
-def _ranked(ranker: Ranker, snapshot: CatalogSnapshot, rows: Sequence[int], wish: Wish, situation: Situation) -> Ranked:
-    return rank(ranker, snapshot, np.array(rows, np.int64), wish, situation, make_plan(snapshot, situation))
+def _others(ranker: Ranker, answer: Answer, moved: Sequence[int], wish: Wish, situation: Situation) -> Ranked:
+    """The items that move and are not in this list: what they would score all the same."""
+    rows = np.setdiff1d(np.array(moved, np.int64), [pick.row for pick in answer.picks])
+    return rank(ranker, answer.snapshot, rows, wish, situation, make_plan(answer.snapshot, situation))
