@@ -48,6 +48,16 @@ _HOURS: Final[Mapping[str, str]] = {
     "night": "at night",
     "midday": "at midday",
 }
+_SPEEDS: Final[Mapping[str, str]] = {
+    "still": "when standing still",
+    "city traffic": "at the speed of city traffic",
+    "open road": "at open road speed",
+}
+_LIGHT: Final[Mapping[str, str]] = {
+    "indoors": "in indoor light",
+    "daylight": "in daylight",
+    "dark": "in the dark",
+}
 
 
 def _heard_through(name: str) -> str:
@@ -62,11 +72,11 @@ _WHEN: Final[Mapping[EnvironmentKind, Callable[[str], str]]] = {
     "audio_output": _heard_through,
     "company": lambda name: _COMPANY.get(name, name.replace("_", " ")),
     "ambient_noise": lambda name: f"where it is {name}",
-    "illuminance": lambda name: {"indoors": "in indoor light", "daylight": "in daylight"}.get(name, f"in {name} light"),
+    "illuminance": lambda name: _LIGHT.get(name, f"in {name} light"),
     "temperature": lambda name: f"when it is {name}",
     "humidity": lambda name: f"in {name} air",
     "heart_rate": lambda name: f"at a {name} heart rate" if name != "working out" else "at the heart rate of a workout",
-    "speed": lambda name: "when standing still" if name == "still" else f"at {name}",
+    "speed": lambda name: _SPEEDS.get(name, f"at {name}"),
 }
 _CATEGORY: Final = {category.kind: category for category in CATEGORIES}
 
@@ -110,11 +120,14 @@ def novelty_words(seconds: float | None) -> str:
 
 def ago(seconds: float) -> str:
     """A span as one would say it: `5 minutes`, `1 hour`, `3 days`."""
-    for size, name, until in ((_MINUTE, "minute", _HOUR), (_HOUR, "hour", 2 * _DAY), (_DAY, "day", float("inf"))):
-        if seconds < until:
-            count = max(1, round(seconds / size))
-            return f"{count} {name}{'s' if count != 1 else ''}"
-    raise AssertionError("a span is finite or not, and both are below infinity or nan")
+    if seconds < _HOUR:
+        return _counted(seconds / _MINUTE, "minute")
+    return _counted(seconds / _HOUR, "hour") if seconds < 2 * _DAY else _counted(seconds / _DAY, "day")
+
+
+def _counted(amount: float, unit: str) -> str:
+    count = max(1, round(amount))
+    return f"{count} {unit}{'s' if count != 1 else ''}"
 
 
 def last_heard(history: History, item_id: bytes) -> float | None:

@@ -48,3 +48,7 @@ class Packages:
         for old in gone:
             del self._loaded[old]
         return gone
+
+    def drop(self, model: Model) -> None:
+        """Forgets it, if it is there."""
+        self._loaded.pop(model, None)

@@ -112,12 +112,12 @@ class ModelLoader:
             self._reachable = True
             await self._look()
             self._next_look = self._clock() + self._interval
-        needed = self._needed()
-        for model in needed:
-            if model not in self._packages and self._reachable:
-                await self._load(model, needed)
+        # Each attempt loads a model, or finds it bad, or the store away: what is needed comes to an end.
+        while self._reachable and (missing := self._missing()):
+            await self._load(missing[0])
+            self._swap()
         for model in self._needed():
-            await self._fit(model)
+            await self._refit(model)
         self._swap()
         if looks and self._reachable and self._away:
             log.info("the model store is back")
@@ -169,6 +169,9 @@ class ModelLoader:
         ranked = dict.fromkeys(model for model in (*promoted, *tried, *shadows) if model not in self._bad)
         return list(ranked)[: self._packages.most]
 
+    def _missing(self) -> list[Model]:
+        return [model for model in self._needed() if model not in self._packages]
+
     def _usable(self, key: Key, channel: Channel) -> list[Model]:
         """What may answer: the promoted version, and should that be broken, those before it."""
         if channel.promoted is None:
@@ -187,8 +190,9 @@ class ModelLoader:
 
     # Loading and fitting
 
-    async def _load(self, model: Model, needed: list[Model]) -> None:
-        start = self._clock()
+    async def _load(self, model: Model) -> None:
+        """Loads and fits; only then anything makes room for it."""
+        start, snapshot = self._clock(), self._catalog.snapshot
         try:
             package = await asyncio.to_thread(self._read, model)
         except StoreUnavailable as error:
@@ -197,13 +201,13 @@ class ModelLoader:
         except (BadModel, UnknownVersion, BadChannel) as error:
             self._refuse(model, str(error))
             return
-        gone = self._packages.put(model, package, needed)
-        extra = {
-            "model": str(model),
-            "seconds": round(self._clock() - start, 2),
-            "unloaded": [str(old) for old in gone],
-        }
-        log.info("model loaded", extra=extra)
+        if not await self._fit(model, package, snapshot):
+            return
+        gone = self._packages.put(model, package, self._needed())
+        for old in gone:
+            self._rankers.pop(old, None)
+        extra = {"seconds": round(self._clock() - start, 2), "unloaded": [str(old) for old in gone]}
+        log.info("model loaded", extra={"model": str(model)} | extra)
 
     def _read(self, model: Model) -> Package:
         """From the copy on disk, else from the store."""
@@ -216,21 +220,24 @@ class ModelLoader:
         self._registry.fetch(*model.key, model.version, folder)
         return _checked(folder, model)
 
-    async def _fit(self, model: Model) -> None:
-        package, snapshot = self._packages.get(model), self._catalog.snapshot
-        before = self._rankers.get(model)
+    async def _refit(self, model: Model) -> None:
+        package, snapshot, before = self._packages.get(model), self._catalog.snapshot, self._rankers.get(model)
         if package is None or (before is not None and before.snapshot is snapshot):
             return
+        if self._clock() - self._fitted_at >= _REST * self._fit_seconds:
+            await self._fit(model, package, snapshot)
+
+    async def _fit(self, model: Model, package: Package, snapshot: CatalogSnapshot) -> bool:
         start = self._clock()
-        if before is not None and start - self._fitted_at < _REST * self._fit_seconds:
-            return
         try:
             self._rankers[model] = await asyncio.to_thread(self._fitted, model, package, snapshot)
         except Exception as error:
-            log.exception("a model does not fit the catalogue")
+            log.exception("a model does not fit the catalogue", extra={"model": str(model)})
             self._refuse(model, f"{type(error).__name__}: {error}")
+            return False
         self._fitted_at = self._clock()
         self._fit_seconds = self._fitted_at - start
+        return True
 
     def _fitted(self, model: Model, package: Package, snapshot: CatalogSnapshot) -> LearnedRanker:
         if self._catalogue is None or self._catalogue[0] is not snapshot:
@@ -240,6 +247,7 @@ class ModelLoader:
     def _refuse(self, model: Model, reason: str) -> None:
         log.error("model ignored until its channel changes", extra={"model": str(model), "reason": reason})
         self._bad[model] = reason
+        self._packages.drop(model)
         self._rankers.pop(model, None)
 
     # What answers
@@ -252,10 +260,6 @@ class ModelLoader:
                 extra = {"channel": "/".join(key), "ranker": _name(after), "before": _name(before)}
                 log.info("another ranker answers", extra=extra)
         self._lineups = lineups
-        answering = {ranker for lineup in lineups.values() for ranker in lineup.rankers}
-        self._rankers = {
-            model: ranker for model, ranker in self._rankers.items() if model in self._packages or ranker in answering
-        }
 
     def _lineup(self, key: Key, channel: Channel) -> Lineup:
         usable = self._usable(key, channel)
