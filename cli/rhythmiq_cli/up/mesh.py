@@ -123,8 +123,9 @@ class LocalMesh:
     def _start_services(self, mongo_uri: str) -> None:
         key = load_or_create_page_token_key(self._place.state.page_token_key)
         sockets = {name: self._place.socket(name) for name in programs.SERVICES}
+        models = self._place.state.models
         for name in programs.SERVICES:
-            self._launch(programs.service(name, sockets, mongo_uri, key, self._place.log(name)))
+            self._launch(programs.service(name, sockets, mongo_uri, key, self._place.log(name), models=models))
 
     async def _until(self, missing: Callable[[], Awaitable[list[str]]]) -> None:
         """Returns when nothing is missing. Raises CommandError when a child ends again and again."""

@@ -88,8 +88,13 @@ def envoy(executable: str, config: Path, log: Path) -> Program:
     return Program("envoy", command, log, dict(os.environ), _ENVOY_STOP_S)
 
 
-def service(name: str, sockets: Mapping[str, Path], mongo_uri: str, page_token_key: str, log: Path) -> Program:
-    """A service on its Unix socket. What the user set in `RHYTHMIQ_<NAME>_*` holds, except where things are."""
+def service(
+    name: str, sockets: Mapping[str, Path], mongo_uri: str, page_token_key: str, log: Path, *, models: Path
+) -> Program:
+    """A service on its Unix socket. What the user set in `RHYTHMIQ_<NAME>_*` holds, except where the mesh's parts are.
+
+    `models` is the folder of trained models, unless the user has them elsewhere.
+    """
     prefix = f"RHYTHMIQ_{name.upper()}_"
     settings = {
         "LISTEN": address_of(sockets[name]),
@@ -102,6 +107,8 @@ def service(name: str, sockets: Mapping[str, Path], mongo_uri: str, page_token_k
     if name == "variable":
         settings["ERASURE_ADDRESSES"] = json.dumps([address_of(sockets[keeper]) for keeper in _KEEPERS])
     defaults = {prefix + "GRACE_SECONDS": str(_SERVICE_GRACE_S), "PYTHONUNBUFFERED": "1"}
+    if name == "recommender":
+        defaults[prefix + "MODEL_STORE"] = models.as_uri()
     environment = defaults | dict(os.environ) | {prefix + key: value for key, value in settings.items()}
     return Program(name, [sys.executable, "-m", f"rhythmiq_{name}"], log, environment, _SERVICE_STOP_S)
 

@@ -166,7 +166,7 @@ def test_a_service_is_told_where_its_peers_are_and_keeps_the_users_settings(
     monkeypatch.setenv("RHYTHMIQ_PROFILE_LISTEN", "0.0.0.0:1")
     sockets = {name: Path(f"/run/{name}.sock") for name in programs.SERVICES}
     log = tmp_path / "log"
-    profile = programs.service("profile", sockets, "mongodb://x", "k" * 32, log).environment
+    profile = programs.service("profile", sockets, "mongodb://x", "k" * 32, log, models=tmp_path / "models").environment
     assert profile["RHYTHMIQ_PROFILE_LISTEN"] == "unix:/run/profile.sock"
     assert profile["RHYTHMIQ_PROFILE_LOG_LEVEL"] == "DEBUG"
     assert json.loads(profile["RHYTHMIQ_PROFILE_CHILDREN_ADDRESSES"]) == [
@@ -175,10 +175,18 @@ def test_a_service_is_told_where_its_peers_are_and_keeps_the_users_settings(
         "unix:/run/tunevector.sock",
         "unix:/run/recommender.sock",
     ]
-    variable = programs.service("variable", sockets, "mongodb://x", "k" * 32, log).environment
+    variable = programs.service(
+        "variable", sockets, "mongodb://x", "k" * 32, log, models=tmp_path / "models"
+    ).environment
     assert json.loads(variable["RHYTHMIQ_VARIABLE_ERASURE_ADDRESSES"]) == ["unix:/run/recommender.sock"]
-    recommender = programs.service("recommender", sockets, "mongodb://x", "k" * 32, log).environment
+    recommender = programs.service(
+        "recommender", sockets, "mongodb://x", "k" * 32, log, models=tmp_path / "models"
+    ).environment
     assert recommender["RHYTHMIQ_RECOMMENDER_VARIABLE_ADDRESS"] == "unix:/run/variable.sock"
+    assert recommender["RHYTHMIQ_RECOMMENDER_MODEL_STORE"] == f"file://{tmp_path}/models"
+    monkeypatch.setenv("RHYTHMIQ_RECOMMENDER_MODEL_STORE", "s3://bucket/models")
+    recommender = programs.service("recommender", sockets, "mongodb://x", "k" * 32, log, models=tmp_path).environment
+    assert recommender["RHYTHMIQ_RECOMMENDER_MODEL_STORE"] == "s3://bucket/models"
 
 
 def test_stopping_everything_in_order_fits_into_10_s(tmp_path: Path) -> None:
@@ -186,7 +194,7 @@ def test_stopping_everything_in_order_fits_into_10_s(tmp_path: Path) -> None:
     parts = [
         programs.mongod("mongod", tmp_path, tmp_path / "mongod.sock", tmp_path / "log"),
         programs.envoy("envoy", tmp_path, tmp_path / "log"),
-        programs.service("profile", sockets, "mongodb://x", "k" * 32, tmp_path / "log"),
+        programs.service("profile", sockets, "mongodb://x", "k" * 32, tmp_path / "log", models=tmp_path / "models"),
     ]
     assert sum(part.stop_s for part in parts) + 1.5 < 10
 
