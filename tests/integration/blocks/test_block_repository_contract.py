@@ -152,3 +152,19 @@ async def test_of_many_creates_at_once_near_the_limit_exactly_as_many_as_there_i
     await repositories[0].create(block(profile_id, "one more"), None)
     for client in clients:
         await client.close()
+
+
+async def test_what_every_answer_reads_is_read_from_an_index_alone(
+    mongo_uri: str, mongo_database_name: str, profile_id: str
+) -> None:
+    client = connect(mongo_uri, app="test")
+    store = database(client, mongo_database_name)
+    blocks = MongoBlocks(store)
+    await blocks.ensure_indexes()
+    for number in range(20):
+        await blocks.create(block(profile_id, f"artist {number}"), None)
+    sent = {"find": "blocks", "filter": {"profile_id": profile_id}, "projection": {"_id": 0, "key": 1}, "limit": LIMIT}
+    plan = await store.command({"explain": sent, "verbosity": "executionStats"})
+    assert plan["executionStats"]["nReturned"] == 20
+    assert plan["executionStats"]["totalDocsExamined"] == 0
+    await client.close()

@@ -294,6 +294,18 @@ async def test_a_curve_asks_for_each_level_at_once_and_for_all_else_alike(world:
     assert tuned.tuning == created.tuning
 
 
+async def test_nothing_is_explored_in_a_list_and_variety_does_not_pull_away_from_its_curve(world: World) -> None:
+    listener = await world.listener()
+    world.stock(energies=EVERY_ENERGY)
+    for curve in ([], [0.1, 0.9]):
+        await listener.tune((await listener.create(length=Length(count=5), energy_curve=curve)).name)
+    plain, *along = world.recommender.requests
+    assert not plain.HasField("diversity")
+    assert len(along) > 1
+    assert all(request.HasField("diversity") and request.diversity == 0 for request in along)
+    assert all(request.HasField("explore") and not request.explore for request in world.recommender.requests)
+
+
 async def test_hard_bounds_of_the_listener_hold_against_the_curve(world: World) -> None:
     world.stock(energies=EVERY_ENERGY)
     listener = await world.listener()
