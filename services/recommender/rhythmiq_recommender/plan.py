@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from rhythmiq_recommender import features
 from rhythmiq_recommender.features import FloatArray
 from rhythmiq_recommender.postings import Vocabulary, fold
-from rhythmiq_recommender.prior import SURROUNDINGS_WIDTH, ActiveLean, active_leans
+from rhythmiq_recommender.prior import (
+    POPULARITY_SCORE,
+    POPULARITY_WIDTH,
+    SURROUNDINGS_WIDTH,
+    WELL_KNOWN,
+    ActiveLean,
+    active_leans,
+)
 from rhythmiq_recommender.situation import Leaning, LeaningType, Seeds, Situation, Target
 from rhythmiq_recommender.snapshot import CatalogSnapshot
 
@@ -30,13 +37,10 @@ TUNING_SCORE: Final = 2.0
 SEED_SOUND_SCORE: Final = 1.5
 SEED_ARTIST_SCORE: Final = 1.0
 SEED_GENRE_SCORE: Final = 0.8
-POPULARITY_SCORE: Final = 0.25
 
 TUNING_WIDTH: Final = 0.5
-POPULARITY_WIDTH: Final = 2.0
 """Distance in standard scores at which nearness has halved."""
 
-WELL_KNOWN: Final = 90.0
 BAND_EDGE: Final = 20.0
 """BPM outside a preferred range over which its effect fades to nothing."""
 

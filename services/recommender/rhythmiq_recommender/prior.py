@@ -20,6 +20,11 @@ SURROUNDINGS_SCALE: Final = 0.25
 """Score of one unit of effect size; a preference of weight 1 is worth 1.2 to 2."""
 SURROUNDINGS_WIDTH: Final = 1.0
 """Distance in standard scores from what is wanted at which nearness has halved."""
+WELL_KNOWN: Final = 90.0
+"""Popularity that is wanted a little, whatever the surroundings."""
+POPULARITY_SCORE: Final = 0.25
+POPULARITY_WIDTH: Final = 2.0
+"""As SURROUNDINGS_WIDTH."""
 
 ASSUMPTION: Final = "assumption"
 SLEEP: Final = "Scarratt et al. 2023, PLOS ONE 18(1):e0278813"

@@ -83,10 +83,19 @@ class Ask:
         cut = np.maximum(opens, _first_of_instant(self.session, self.time)[cut])
         return Visits(begin, cut, ends)
 
-    def seen(self, reader: Reader, visits: Visits, number: int) -> Seen:
-        """What is known when query `number` is asked. Raises LeakFound if anything is from later."""
+    def answered(self, visits: Visits) -> Visits:
+        """Those after which something was liked."""
+        return visits.take(
+            np.array([len(self.answers(visits, number)[0]) > 0 for number in range(len(visits))], np.bool_)
+        )
+
+    def seen(self, reader: Reader, visits: Visits, number: int, newest: int = LONGEST_HISTORY) -> Seen:
+        """What is known when query `number` is asked, from the `newest` events before it.
+
+        Raises LeakFound if anything is from later.
+        """
         first = int(visits.first[number])
-        before = slice(max(int(visits.begin[number]), first - LONGEST_HISTORY), first)
+        before = slice(max(int(visits.begin[number]), first - newest), first)
         trail = Trail(self.item[before], self.time[before], self.verdict[before], self.codes[before])
         time = float(self.time[first])
         if len(trail.time) and float(trail.time.max()) >= time:
@@ -120,6 +129,10 @@ class Sampling:
     """Further negatives, drawn as often as they are liked."""
     any: int = 6
     """Further negatives, drawn from all items."""
+    cold: float = 0.15
+    """Share of queries whose listener is taken for a newcomer: only the newest few events are known."""
+    cold_events: int = 10
+    """Fewer than so many."""
 
 
 def training_frame(reader: Reader, ask: Ask, visits: Visits, *, sampling: Sampling, seed: int) -> Frame:
@@ -148,30 +161,35 @@ def training_frame(reader: Reader, ask: Ask, visits: Visits, *, sampling: Sampli
         return np.unique(np.concatenate([liked, disliked, offered, drawn, others])), liked, total
 
     most = MOST_ANSWERS + sampling.kept + sampling.popular + sampling.any
-    return _frame(reader, ask, visits, rows, most)
+    cold = chance.random(len(visits)) < sampling.cold
+    newest = np.where(cold, chance.integers(0, sampling.cold_events, len(visits)), LONGEST_HISTORY)
+    return _frame(reader, ask, visits, rows, most, newest)
 
 
-def asked_frame(reader: Reader, ask: Ask, visits: Visits, *, candidates: int) -> Frame:
-    """Rows to judge by: what would be offered. Answers that are not offered count as missed."""
+def asked_frame(reader: Reader, ask: Ask, visits: Visits, *, candidates: int, newest: IntArray | None = None) -> Frame:
+    """Rows to judge by: what would be offered. Answers that are not offered count as missed.
+
+    `newest`: of each query, how many events before it are known (default: all).
+    """
 
     def rows(number: int, seen: Seen) -> tuple[IntArray, IntArray, int] | None:
         liked, _ = ask.answers(visits, number)
         return (reader.candidates(seen, reader.shelf.of_kind, candidates), liked, len(liked)) if len(liked) else None
 
-    return _frame(reader, ask, visits, rows, candidates)
+    return _frame(reader, ask, visits, rows, candidates, newest)
 
 
 Rows = Callable[[int, Seen], tuple[IntArray, IntArray, int] | None]
 """(rows to show, those of them that are answers, number of all answers) of a query; None to leave it out."""
 
 
-def _frame(reader: Reader, ask: Ask, visits: Visits, rows: Rows, most: int) -> Frame:
+def _frame(reader: Reader, ask: Ask, visits: Visits, rows: Rows, most: int, newest: IntArray | None = None) -> Frame:
     """One query after the other; `most` is a guess at rows a query, which the matrix outgrows where it must."""
     x = np.empty((max(len(visits), 1) * most, len(SERVED_NAMES)), np.float32)
     items, labels, sizes, positives, users = [], [], [], [], []
     end = 0
     for number in range(len(visits)):
-        seen = ask.seen(reader, visits, number)
+        seen = ask.seen(reader, visits, number, LONGEST_HISTORY if newest is None else int(newest[number]))
         found = rows(number, seen)
         if found is None:
             continue

@@ -54,7 +54,7 @@ class Alike:
         near, weight = empty(items, NEIGHBOURS)
         if len(rows):
             some = liked[:, rows]
-            found = self._solved(some) if len(rows) <= LARGEST else self._cosine(some)
+            found = self._solved(some) if len(rows) <= LARGEST else cosine_lists(some, NEIGHBOURS, self.shrink)
             near[rows] = np.append(rows, -1).astype(np.int32)[found[0]]
             weight[rows] = found[1]
         return {"near": near, "weight": weight}
@@ -62,25 +62,29 @@ class Alike:
     def _solved(self, liked: Sparse) -> Lists:
         return of_dense(ease(gram((1, liked)), self.ridge), NEIGHBOURS)
 
-    def _cosine(self, liked: Sparse) -> Lists:
-        """Cosine x share of common listeners beyond doubt, a block of items at a time."""
-        columns = unit(liked, 0).T.tocsr()
-        found = empty(columns.shape[0], NEIGHBOURS)
-        ones = liked.T.tocsr()
-        for first in range(0, columns.shape[0], _BLOCK):
-            cosine = (columns[first : first + _BLOCK] @ columns.T).tocsr()
-            common = (ones[first : first + _BLOCK] @ liked).tocsr()
-            cosine.sort_indices()
-            common.sort_indices()
-            cosine.data *= common.data / (common.data + np.float32(self.shrink))
-            cosine.setdiag(0)
-            cosine.eliminate_zeros()
-            of_sparse(cosine, NEIGHBOURS, first, found)
-        return found
-
     def bind(self, state: State, shelf: Shelf) -> BoundAlike:
         """Lists as they are."""
         return BoundAlike((state["near"], state["weight"]), shelf)
+
+
+def cosine_lists(liked: Sparse, k: int, shrink: float = 0.0) -> Lists:
+    """The k nearest items of each by cosine of (listeners x items), less where few listeners are common.
+
+    A block of items at a time, so that memory is bounded.
+    """
+    columns, ones = unit(liked, 0).T.tocsr(), liked.T.tocsr()
+    found = empty(columns.shape[0], k)
+    for first in range(0, columns.shape[0], _BLOCK):
+        cosine = (columns[first : first + _BLOCK] @ columns.T).tocsr()
+        common = (ones[first : first + _BLOCK] @ liked).tocsr()
+        cosine.sort_indices()
+        common.sort_indices()
+        cosine.data *= common.data / (common.data + np.float32(shrink))
+        row = np.repeat(np.arange(cosine.shape[0]), np.diff(cosine.indptr)) + first
+        cosine.data[cosine.indices == row] = 0
+        cosine.eliminate_zeros()
+        of_sparse(cosine, k, first, found)
+    return found
 
 
 def liked_by(past: Past) -> Sparse:

@@ -10,7 +10,7 @@ import numpy as np
 from rhythmiq_recommender.learning.encoding import CATEGORIES, CODES, OFFSETS, WIDTHS
 from rhythmiq_recommender.learning.served.popular import rate
 from rhythmiq_recommender.learning.served.shelf import KIND_COUNT, Seen, Shelf
-from rhythmiq_recommender.learning.served.signal import Past, Quiet, sums, surroundings
+from rhythmiq_recommender.learning.served.signal import ALL_SURROUNDINGS, Past, Quiet, sums, surroundings
 from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
 from rhythmiq_recommender.learning.signals.signal import Feature
 from rhythmiq_recommender.learning.tables import FloatArray, IntArray, RawArray
@@ -34,10 +34,14 @@ class Here:
     """Point in time: counts of the events that it was fitted on."""
 
     name = "here"
-    features = tuple(
-        Feature(f"{name}_{category.kind}", unit, surroundings(category.kind), f"{source}; {category.meaning}")
-        for name, unit, source in _SOURCES
-        for category in CATEGORIES
+    features = (
+        *(
+            Feature(f"{name}_{category.kind}", unit, surroundings(category.kind), f"{source}; {category.meaning}")
+            for name, unit, source in _SOURCES
+            for category in CATEGORIES
+        ),
+        Feature("lift_here", "log ratio", ALL_SURROUNDINGS, "sum of lift_item_in over all kinds"),
+        Feature("liked_here", "-1..1", ALL_SURROUNDINGS, "sum of liked_item_in over all kinds"),
     )
     arrays = (
         *(ArraySpec(f"lift_{who}", "f4", (axis, CODES)) for who, axis in AXES.items()),
@@ -165,6 +169,8 @@ class BoundHere(Quiet):
             )
         ):
             x[:, place * KIND_COUNT : (place + 1) * KIND_COUNT] = table[key, seen.cells]
+        x[:, -2] = x[:, :KIND_COUNT].sum(axis=1)
+        x[:, -1] = x[:, 2 * KIND_COUNT : 3 * KIND_COUNT].sum(axis=1)
 
 
 def _padded(table: FloatArray) -> FloatArray:

@@ -11,7 +11,7 @@ from rhythmiq_recommender.audio import MEANS, SDS, Z_LIMIT
 from rhythmiq_recommender.learning.encoding import CATEGORIES, CODES
 from rhythmiq_recommender.learning.listening import AUDIO_NAMES
 from rhythmiq_recommender.learning.served.shelf import Seen, Shelf
-from rhythmiq_recommender.learning.served.signal import Past, Quiet, surroundings
+from rhythmiq_recommender.learning.served.signal import ALL_SURROUNDINGS, Past, Quiet, surroundings
 from rhythmiq_recommender.learning.served.state import ArraySpec, State
 from rhythmiq_recommender.learning.signals.signal import Feature
 from rhythmiq_recommender.learning.tables import FloatArray, IntArray, RawArray
@@ -52,14 +52,17 @@ class PriorHere:
     """Not fitted: the table of `prior`."""
 
     name = "prior"
-    features = tuple(
-        Feature(
-            f"prior_in_{category.kind}",
-            "score",
-            surroundings(category.kind),
-            f"what the documented prior adds for a typical value; {category.meaning}",
-        )
-        for category in CATEGORIES
+    features = (
+        *(
+            Feature(
+                f"prior_in_{category.kind}",
+                "score",
+                surroundings(category.kind),
+                f"what the documented prior adds for a typical value; {category.meaning}",
+            )
+            for category in CATEGORIES
+        ),
+        Feature("prior_here", "score", ALL_SURROUNDINGS, "sum of prior_in over all kinds"),
     )
     arrays: tuple[ArraySpec, ...] = ()
 
@@ -97,3 +100,4 @@ class BoundPriorHere(Quiet):
         shares = weight * (1 / (1 + distance / square) - 1 / (1 + typical / square))
         shares *= self._shelf.known[rows[:, None], feature]
         x[:, holding] = np.add.reduceat(shares, starts, axis=1)
+        x[:, -1] = shares.sum(axis=1)

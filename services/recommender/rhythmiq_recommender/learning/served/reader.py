@@ -121,7 +121,7 @@ class Reader:
         return x
 
     def candidates(self, seen: Seen, allowed: BoolArray, most: int) -> IntArray:
-        """Rows of the kind that are allowed, ascending, at most `most`: the best of each signal, in turn and by SHARES."""
+        """Allowed rows of the kind, ascending, at most `most`: the best of each signal, in turn and by SHARES."""
         named, turns = [], []
         for name, share in SHARES.items():
             rows = self.bound[name].candidates(seen, most)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from rhythmiq_recommender.learning.encoding import KINDS
 from rhythmiq_recommender.learning.served.alike import Alike
 from rhythmiq_recommender.learning.served.follow import Follow
 from rhythmiq_recommender.learning.served.here import Here
@@ -27,3 +28,15 @@ SERVED: Final[tuple[Served, ...]] = (
 )
 SERVED_FEATURES: Final[tuple[Feature, ...]] = tuple(feature for signal in SERVED for feature in signal.features)
 SERVED_NAMES: Final[tuple[str, ...]] = tuple(feature.name for feature in SERVED_FEATURES)
+
+TOTALS: Final[dict[str, tuple[str, ...]]] = {
+    total: tuple(f"{part}_{kind}" for kind in KINDS)
+    for total, part in (
+        ("lift_here", "lift_item_in"),
+        ("liked_here", "liked_item_in"),
+        ("sound_here", "sound_in"),
+        ("own_sound_here", "own_sound_in"),
+        ("prior_here", "prior_in"),
+    )
+}
+"""Features that are sums of others, with their parts in the order of KINDS."""

@@ -25,6 +25,8 @@ def surroundings(kind: str) -> str:
     return f"surroundings:{kind}"
 
 
+ALL_SURROUNDINGS = "surroundings"
+"""The group of features that add up several kinds; explanations tell it apart by kind, see `groups`."""
 SERVED_GROUPS = (TASTE, SIMILAR, *map(surroundings, KINDS), POPULARITY, NOVELTY)
 
 

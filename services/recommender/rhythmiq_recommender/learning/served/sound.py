@@ -5,112 +5,132 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import scipy.sparse as sp
 
-from rhythmiq_recommender.learning.encoding import CATEGORIES, CODES, OFFSETS
+from rhythmiq_recommender.learning.encoding import CATEGORIES, CODES, OFFSETS, WIDTHS, cells
 from rhythmiq_recommender.learning.listening import AUDIO_NAMES
 from rhythmiq_recommender.learning.served.shelf import KIND_COUNT, Seen, Shelf
-from rhythmiq_recommender.learning.served.signal import Past, surroundings
+from rhythmiq_recommender.learning.served.signal import ALL_SURROUNDINGS, Past, sums, surroundings
 from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
 from rhythmiq_recommender.learning.served.taste import DOUBT, leanings
 from rhythmiq_recommender.learning.signals.signal import Feature
-from rhythmiq_recommender.learning.tables import BoolArray, FloatArray, IntArray, RawArray
+from rhythmiq_recommender.learning.tables import FloatArray, IntArray, RawArray
 
 SHRINK: Final = 40.0
-"""Likes that the mean and variance of likes anywhere are worth, against those here."""
+"""Liked events that no effect of surroundings is worth."""
+OWN_MEAN: Final = 5.0
+"""Liked events that the mean of everybody is worth, against the listener's own mean."""
 _WIDTH: Final = len(AUDIO_NAMES)
 _LEAST: Final = 0.05
-"""Smallest variance of a standard score: what hardly varies must not decide everything."""
+"""Added to the variance of each standard score: what hardly varies must not decide everything."""
+_MOST_EVENTS: Final = 300_000
+"""Newest liked events that effects are fitted on; more change nothing that could be seen."""
 _LOOKED_THROUGH: Final = 4_000
 """So many most liked items are looked through for what fits here."""
 
 _SOURCES: Final = (
-    ("sound_in", "log ratio", "likelihood of the item's sound among likes here, against likes anywhere"),
+    ("sound_in", "log ratio", "how the item's sound is favoured here: joint effects of all kinds on what is liked"),
     ("own_sound_in", "standard scores", "the item's sound along what this listener liked here more than elsewhere"),
     ("own_genre_in", "-1..1", "this listener's verdicts on the genre here, beyond those on it anywhere"),
 )
 
 
 class SoundHere:
-    """Gaussians with a variance a feature, by kind of surroundings; and the listener's own history by kind."""
+    """Effects of surroundings on the sound of what is liked, fitted for all kinds together; and the listener's own.
+
+    The sound of a liked event, against the listener's own mean, is taken to be a sum of effects, one a code (ridge
+    regression), with one covariance. The log-likelihood ratio of an item here against anywhere is then a product of its
+    sound with the effects, weighted by the inverse covariance (linear discriminant analysis); it is a sum over kinds.
+    """
 
     name = "sound"
-    features = tuple(
-        Feature(f"{name}_{category.kind}", unit, surroundings(category.kind), f"{source}; {category.meaning}")
-        for name, unit, source in _SOURCES
-        for category in CATEGORIES
+    features = (
+        *(
+            Feature(f"{name}_{category.kind}", unit, surroundings(category.kind), f"{source}; {category.meaning}")
+            for name, unit, source in _SOURCES
+            for category in CATEGORIES
+        ),
+        Feature("sound_here", "log ratio", ALL_SURROUNDINGS, "sum of sound_in over all kinds"),
+        Feature("own_sound_here", "standard scores", ALL_SURROUNDINGS, "sum of own_sound_in over all kinds"),
     )
     arrays = (
-        ArraySpec("square", "f4", (CODES, _WIDTH)),
         ArraySpec("slope", "f4", (CODES, _WIDTH)),
-        ArraySpec("level", "f4", (CODES, _WIDTH)),
+        ArraySpec("middle", "f4", (_WIDTH,)),
         ArraySpec("likes", "f4", (Axis.ITEM,)),
     )
 
     def fit(self, past: Past) -> State:
-        """Means and variances of the sounds of liked events; their log ratio is a quadratic, kept as three numbers."""
+        """`slope`: effects times the inverse covariance; `middle`: the mean sound of what is liked."""
         audio = past.tables.items.audio
         liked = np.flatnonzero(past.liked)
-        found = {name: np.zeros((CODES, _WIDTH), np.float32) for name in ("square", "slope", "level")}
-        found["likes"] = np.bincount(past.item[liked], minlength=past.sizes[Axis.ITEM]).astype(np.float32)
+        likes = sums(past.item[liked], past.sizes[Axis.ITEM]).astype(np.float32)
+        found = {"slope": np.zeros((CODES, _WIDTH), np.float32), "middle": np.zeros(_WIDTH, np.float32), "likes": likes}
         if audio is None or not len(liked):
             return found
-        # Counting by item first: there are far fewer items than events.
-        known = ~np.isnan(audio)
-        sound = np.where(known, audio, 0).astype(np.float64)
-        mean, variance = _moments(found["likes"].astype(np.float64)[None], sound, known, None)
-        for number, offset in enumerate(OFFSETS.tolist()):
-            width = len(CATEGORIES[number].names)
-            code = past.codes[liked, number].astype(np.int64)
-            there = code >= 0
-            if not there.any():
-                continue
-            place = code[there] * past.sizes[Axis.ITEM] + past.item[liked][there]
-            times = np.bincount(place, minlength=width * past.sizes[Axis.ITEM]).reshape(width, -1).astype(np.float64)
-            here, spread = _moments(times, sound, known, (mean[0], variance[0]))
-            rows = slice(offset, offset + width)
-            found["square"][rows] = 0.5 / variance - 0.5 / spread
-            found["slope"][rows] = here / spread - mean / variance
-            found["level"][rows] = 0.5 * (mean**2 / variance - here**2 / spread + np.log(variance / spread))
+        if len(liked) > _MOST_EVENTS:
+            liked = np.sort(liked[np.argpartition(-past.time[liked], _MOST_EVENTS)[:_MOST_EVENTS]])
+        sound = audio[past.item[liked]].astype(np.float64)
+        known = ~np.isnan(sound)
+        middle = np.where(known, sound, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        beyond = np.where(known, sound - middle, 0)
+        beyond = np.where(known, beyond - _own_means(past.tables.events.user[liked], beyond), 0)
+        cell = cells(past.codes[liked])
+        effects = _effects(cell, beyond)
+        padded = np.vstack([effects, np.zeros((1, _WIDTH))])
+        rest = beyond - padded[cell].sum(axis=1)
+        covariance = rest.T @ rest / len(rest) + _LEAST * np.eye(_WIDTH)
+        found["slope"] = np.linalg.solve(covariance, effects.T).T.astype(np.float32)
+        found["middle"] = middle.astype(np.float32)
         return found
 
     def bind(self, state: State, shelf: Shelf) -> BoundSoundHere:
-        """Sounds, their squares and what is known of them, side by side: a likelihood is then a product."""
+        """Sounds against the middle, side by side with the effects on them."""
         return BoundSoundHere(state, shelf)
 
 
-def _moments(
-    times: RawArray, sound: RawArray, known: BoolArray, prior: tuple[RawArray, RawArray] | None
-) -> tuple[RawArray, RawArray]:
-    """(rows x features) means and variances of sounds, each item as often as `times` (rows x items) says."""
-    number, total, squares = times @ known, times @ sound, times @ (sound**2)
-    if prior is None:
-        mean = total / np.maximum(number, 1)
-        return mean, np.maximum(squares / np.maximum(number, 1) - mean**2, _LEAST)
-    middle, variance = prior
-    mean = (total + SHRINK * middle) / (number + SHRINK)
-    second = (squares + SHRINK * (variance + middle**2)) / (number + SHRINK)
-    return mean, np.maximum(second - mean**2, _LEAST)
+def _own_means(user: IntArray, beyond: RawArray) -> RawArray:
+    """(events x features) the mean of each event's listener, shrunk to 0."""
+    _, number, times = np.unique(user, return_inverse=True, return_counts=True)
+    total = np.stack([np.bincount(number, weights=column) for column in beyond.T], axis=1)
+    means: RawArray = (total / (times + OWN_MEAN)[:, None])[number]
+    return means
+
+
+def _effects(cell: IntArray, beyond: RawArray) -> RawArray:
+    """(CODES x features) effects of codes, all kinds at once; the mean over the events of a kind is 0."""
+    event, kind = np.nonzero(cell < CODES)
+    ones = np.ones(len(event), np.float64)
+    design = sp.csr_matrix((ones, (event, cell[event, kind])), shape=(len(cell), CODES))
+    normal = (design.T @ design).toarray() + SHRINK * np.eye(CODES)
+    effects: RawArray = np.linalg.solve(normal, design.T @ beyond)
+    times = np.asarray(design.sum(axis=0)).ravel()
+    for offset, width in zip(OFFSETS.tolist(), WIDTHS, strict=True):
+        rows = slice(offset, offset + width)
+        effects[rows] -= times[rows] @ effects[rows] / max(times[rows].sum(), 1.0)
+    effects[times == 0] = 0
+    return effects
 
 
 class BoundSoundHere:
-    """A product with the coefficients of the surroundings at hand."""
+    """A product with the effects of the surroundings at hand."""
 
     def __init__(self, state: State, shelf: Shelf) -> None:
         self._shelf = shelf
-        self._powers = np.hstack([shelf.audio**2, shelf.audio, shelf.known]).astype(np.float32)
-        table = np.hstack([state["square"], state["slope"], state["level"]])
-        self._table: FloatArray = np.vstack([table, np.zeros((1, table.shape[1]), np.float32)])
+        self._beyond = np.where(shelf.known, shelf.audio - state["middle"], np.float32(0)).astype(np.float32)
+        self._slope: FloatArray = np.vstack([state["slope"], np.zeros((1, _WIDTH), np.float32)])
         order = np.argsort(-np.where(shelf.of_kind, state["likes"], -1), kind="stable")[:_LOOKED_THROUGH]
         self._through = order[shelf.of_kind[order]]
-        self._powers_through = self._powers[self._through]
+        self._beyond_through = self._beyond[self._through]
 
     def columns(self, seen: Seen, rows: IntArray, x: FloatArray) -> None:
-        x[:, :KIND_COUNT] = self._powers[rows] @ self._table[seen.cells].T
-        own = x[:, KIND_COUNT:]
+        x[:, :KIND_COUNT] = self._beyond[rows] @ self._slope[seen.cells].T
+        x[:, -2] = x[:, :KIND_COUNT].sum(axis=1)
+        own = x[:, KIND_COUNT:-2]
         if not seen.here.any():
-            own[:] = 0
+            own[:], x[:, -1] = 0, 0
             return
         self._own(seen, rows, own)
+        x[:, -1] = own[:, :KIND_COUNT].sum(axis=1)
 
     def _own(self, seen: Seen, rows: IntArray, own: FloatArray) -> None:
         """The history where a kind was as it is now, against all of it."""
@@ -129,7 +149,7 @@ class BoundSoundHere:
         """Of the most liked items, those that fit best here by their sound."""
         if (seen.codes < 0).all():
             return np.zeros(0, np.int64)
-        fit = self._powers_through @ self._table[seen.cells].sum(axis=0)
+        fit = self._beyond_through @ self._slope[seen.cells].sum(axis=0)
         most = min(most, len(fit))
         best = np.argpartition(-fit, most - 1)[:most] if most else np.zeros(0, np.int64)
         return self._through[best[np.argsort(-fit[best], kind="stable")]]

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from rhythmiq_recommender.learning.listening import AUDIO_NAMES
 from rhythmiq_recommender.learning.served.shelf import Seen, Shelf
 from rhythmiq_recommender.learning.served.signal import TASTE, Past, sums
 from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
@@ -14,6 +15,9 @@ from rhythmiq_recommender.learning.tables import FloatArray, IntArray, RawArray
 
 DOUBT: Final = 3.0
 """Events that no opinion is worth: what was heard once says little."""
+SHRINK: Final = 5.0
+"""Likes that the mean and variance of everybody's likes are worth, against the listener's own."""
+_LEAST: Final = 0.05
 _PER_ARTIST: Final = 12
 _ARTISTS: Final = 12
 
@@ -26,6 +30,9 @@ class Taste:
         Feature("sound_leaning", "standard scores", TASTE, "the item's sound along (liked minus disliked) sounds"),
         Feature("sound_distance", "standard scores", TASTE, "to the mean sound of what the listener liked"),
         Feature("sound_cosine", "-1..1", TASTE, "between the item's sound and that mean"),
+        Feature(
+            "sound_fit", "log ratio", TASTE, "likelihood of the sound among what the listener liked, against anyone"
+        ),
         Feature("artist_leaning", "-1..1", TASTE, "mean faded verdict on the item's artist, shrunk to 0"),
         Feature("genre_leaning", "-1..1", TASTE, "mean faded verdict on the item's genre, shrunk to 0"),
         Feature("artist_share", "0..1", TASTE, "share of the artist in what the listener liked"),
@@ -33,11 +40,15 @@ class Taste:
         Feature("history_log", "log events", TASTE, "log(1 + events that are known of the listener)"),
         Feature("listener_liked_rate", "0..1", TASTE, "smoothed share of the listener's events that were liked"),
     )
-    arrays = (ArraySpec("favourites", "i4", (Axis.ARTIST, _PER_ARTIST), refers=Axis.ITEM),)
+    arrays = (
+        ArraySpec("favourites", "i4", (Axis.ARTIST, _PER_ARTIST), refers=Axis.ITEM),
+        ArraySpec("mean", "f4", (len(AUDIO_NAMES),)),
+        ArraySpec("variance", "f4", (len(AUDIO_NAMES),)),
+    )
 
     def fit(self, past: Past) -> State:
-        """`favourites`: the most liked items of each artist, to put forward."""
-        likes = np.bincount(past.item, weights=past.liked, minlength=past.sizes[Axis.ITEM])
+        """`favourites`: the most liked items of each artist, to put forward; mean and variance of liked sounds."""
+        likes = sums(past.item, past.sizes[Axis.ITEM], past.liked)
         rows = np.flatnonzero((likes > 0) & (past.artist >= 0))
         rows = rows[np.lexsort((rows, -likes[rows], past.artist[rows]))]
         artist = past.artist[rows]
@@ -45,7 +56,8 @@ class Taste:
         found = np.full((past.sizes[Axis.ARTIST], _PER_ARTIST), -1, np.int32)
         kept = place < _PER_ARTIST
         found[artist[kept], place[kept]] = rows[kept]
-        return {"favourites": found}
+        mean, variance = _moments(likes, past.tables.items.audio)
+        return {"favourites": found, "mean": mean, "variance": variance}
 
     def bind(self, state: State, shelf: Shelf) -> BoundTaste:
         """Reads sounds, artists and genres from the shelf."""
@@ -57,6 +69,10 @@ class BoundTaste:
 
     def __init__(self, state: State, shelf: Shelf) -> None:
         self._shelf, self._favourites = shelf, state["favourites"]
+        self._mean, self._variance = state["mean"], state["variance"]
+        self._sound: FloatArray = np.where(shelf.known, shelf.audio, self._mean)
+        against = (shelf.audio - self._mean) ** 2 / (2 * self._variance)
+        self._anyone: FloatArray = np.where(shelf.known, against, 0).sum(axis=1).astype(np.float32)
         self._length: RawArray = np.sqrt((shelf.audio.astype(np.float64) ** 2).sum(axis=1))
 
     def columns(self, seen: Seen, rows: IntArray, x: FloatArray) -> None:
@@ -73,9 +89,20 @@ class BoundTaste:
             ((shelf.artist[rows], seen.artist, shelf.artists), (shelf.genre[rows], seen.genre, shelf.genres))
         ):
             leans, shares = leanings(own, seen.signed, size, yes, many)
-            x[:, 3 + place], x[:, 5 + place] = leans[theirs], shares[theirs]
-        x[:, 7] = np.log1p(len(seen.row))
-        x[:, 8] = ((seen.liked > 0).sum() + DOUBT / 2) / (len(seen.row) + DOUBT)
+            x[:, 4 + place], x[:, 6 + place] = leans[theirs], shares[theirs]
+        x[:, 3] = self._fit(seen, rows, yes)
+        x[:, 8] = np.log1p(len(seen.row))
+        x[:, 9] = ((seen.liked > 0).sum() + DOUBT / 2) / (len(seen.row) + DOUBT)
+
+    def _fit(self, seen: Seen, rows: IntArray, yes: FloatArray) -> FloatArray:
+        """Under a Gaussian of what the listener liked, with a variance a feature, shrunk to that of all likes."""
+        heard, many = self._sound[seen.row], yes.sum() + SHRINK
+        mean = (yes @ heard + SHRINK * self._mean) / many
+        variance = (yes @ (heard - mean) ** 2 + SHRINK * self._variance) / many
+        sound = self._sound[rows]
+        level = np.float32(0.5 * np.log(self._variance / variance).sum())
+        own: FloatArray = ((sound - mean) ** 2) @ (0.5 / variance)
+        return self._anyone[rows] - own + level
 
     def candidates(self, seen: Seen, most: int) -> IntArray:
         """The most liked items of the listener's favourite artists, an item of each in turn."""
@@ -85,6 +112,19 @@ class BoundTaste:
         best = np.argsort(-liking, kind="stable")[:_ARTISTS]
         rows = self._favourites[best[liking[best] > 0]].T.ravel()
         return rows[rows >= 0][:most].astype(np.int64)
+
+
+def _moments(likes: RawArray, audio: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    """Mean and variance of each feature over likes; 0 and 1 where nothing is known."""
+    width = len(AUDIO_NAMES)
+    if audio is None:
+        return np.zeros(width, np.float32), np.ones(width, np.float32)
+    known = ~np.isnan(audio)
+    sound = np.where(known, audio, 0).astype(np.float64)
+    number = np.maximum(likes @ known, 1)
+    mean = likes @ sound / number
+    spread = np.maximum(likes @ sound**2 / number - mean**2, 0) + _LEAST
+    return mean.astype(np.float32), spread.astype(np.float32)
 
 
 def leanings(
