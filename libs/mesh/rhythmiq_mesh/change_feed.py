@@ -1,16 +1,16 @@
 """Names the profiles below which something changes, for whoever keeps copies of what a service tells of them.
 
-Two things tell of a change. The repository that is about to write says so itself, before and after (`changing`): copies
-are void some milliseconds before the write can be acknowledged. MongoDB's change stream tells of all writes, those of
-other replicas and of upkeep too, once a majority has them. See docs/decisions/0013-copies-of-what-others-own.md.
+Two things tell of a change. The repository that is about to write says so itself (`changing`): copies are void before
+the write is acknowledged. MongoDB's change stream tells of all writes, those of other replicas and of upkeep too, once
+a majority has them. See docs/decisions/0013-copies-of-what-others-own.md.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, Final
 
 from pymongo.asynchronous.change_stream import AsyncChangeStream
@@ -20,11 +20,17 @@ from rhythmiq_mesh.mongo import Database, Document, operation
 
 log = logging.getLogger("rhythmiq.changes")
 
-Changing = Callable[[str], AbstractContextManager[None]]
+Changing = Callable[[str], AbstractAsyncContextManager[None]]
 """What a repository wraps around a write below the profile with this id."""
 
 HEARTBEAT: Final = 1.0
 """Seconds of quiet after which watchers are told that nothing was missed."""
+HOLD: Final = 1.0
+"""Seconds for which a watcher copies nothing of a profile after it was named: the change is about to come."""
+SILENCE: Final = 3 * HEARTBEAT
+"""Seconds without a word after which a feed no longer vouches for copies, nor a watcher has any."""
+ACKNOWLEDGED: Final = 0.1
+"""Seconds that a write waits for watchers to have heard of it."""
 _PATIENCE: Final = HEARTBEAT + 2.0
 """Seconds that the database may take for an answer about changes; then nobody knows what was missed."""
 _MOST: Final = 10_000
@@ -52,23 +58,33 @@ class ChangeFeed:
 
     def tell(self, profile_ids: Collection[str]) -> None:
         """Names profiles to everyone who watches; none: says that nothing was missed."""
-        if self._open:
-            for watch in self._watches:
-                watch.tell(profile_ids)
+        for watch in self._watches if self._open else ():
+            watch.tell(profile_ids)
 
-    @contextmanager
-    def changing(self, profile_id: str) -> Iterator[None]:
-        """Names the profile before and after the write inside, whether that succeeds or not."""
-        self.tell((profile_id,))
+    @asynccontextmanager
+    async def changing(self, profile_id: str) -> AsyncIterator[None]:
+        """Names the profile before the write inside, and ends when all who watch have acted on it, or dawdle."""
+        begun = asyncio.get_running_loop().time()
+        told = self._name(profile_id, {})
         try:
             yield
         finally:
-            self.tell((profile_id,))
+            # What was named before is on hold meanwhile, unless the write took as long.
+            slow = asyncio.get_running_loop().time() - begun > HOLD / 2
+            told = self._name(profile_id, {} if slow else told)
+        for watch, number in told.items():
+            await watch.heard(number)
+
+    def _name(self, profile_id: str, told: Mapping[_Watch, int]) -> dict[_Watch, int]:
+        """Names the profile to those who have not been told; by watch the number of the item that names it."""
+        watches = self._watches if self._open else ()
+        return {watch: told.get(watch) or watch.tell((profile_id,)) for watch in watches}
 
     async def watch(self) -> AsyncGenerator[Sequence[str], None]:
         """Ids of profiles as they are told, each once an item; first an empty item, then empty ones as heartbeats.
 
-        From the first item on nothing is missed. Raises Unavailable when that is over.
+        From the first item on nothing is missed. Who asks for the next item has acted on the last one. Raises
+        Unavailable when that is over.
         """
         if self._over:
             raise _ended()
@@ -78,13 +94,12 @@ class ChangeFeed:
         if self._open:
             watch.begun.set()
         try:
-            await watch.begin()
-            yield watch.take(nothing=True)
+            yield await watch.begin()
             while True:
-                await watch.news.wait()
-                yield watch.take()
+                yield await watch.next()
         finally:
             self._watches.discard(watch)
+            watch.end()
             if not self._watches:
                 self._wanted.clear()
 
@@ -144,47 +159,68 @@ class ChangeFeed:
 
 
 class _Watch:
-    """What one watcher has still to be told."""
+    """What one watcher has still to be told, in numbered items, and how far it has acted on them."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
-        self.news = asyncio.Event()
+        self._news = asyncio.Event()
         self._ids: set[str] = set()
+        self._taken = 0
+        self._acted_on = 0
+        self._acts = asyncio.Event()
+        self._dawdles = False
         self._ended = False
 
-    async def begin(self) -> None:
-        """Waits until nothing is missed any more. Raises Unavailable where that takes long."""
+    async def begin(self) -> list[str]:
+        """The empty item, once nothing is missed any more. Raises Unavailable where that takes long."""
         try:
             async with asyncio.timeout(_PATIENCE):
                 await self.begun.wait()
         except TimeoutError:
             raise _ended() from None
-
-    def tell(self, profile_ids: Collection[str]) -> None:
-        self._ids.update(profile_ids)
-        if len(self._ids) > _MOST:
-            self.end()
-        self.news.set()
-
-    def end(self) -> None:
-        self._ended = True
-        self._ids.clear()
-        self.begun.set()
-        self.news.set()
-
-    def take(self, *, nothing: bool = False) -> list[str]:
-        """What there is to tell now. Raises Unavailable after the end."""
         if self._ended:
             raise _ended()
-        if nothing:
-            return []
-        self.news.clear()
+        return []
+
+    async def next(self) -> list[str]:
+        """The next item, once there is something to tell, or quiet. Raises Unavailable after the end."""
+        self._acted_on, self._dawdles = self._taken, False
+        self._acts.set()
+        self._acts = asyncio.Event()
+        await self._news.wait()
+        if self._ended:
+            raise _ended()
+        self._news.clear()
+        self._taken += 1
         ids = list(self._ids)
         self._ids.clear()
         return ids
 
+    def tell(self, profile_ids: Collection[str]) -> int:
+        """Adds them to what is to be told; the number of the item that will tell it."""
+        self._ids.update(profile_ids)
+        self._news.set()
+        if len(self._ids) > _MOST:
+            self.end()
+        return self._taken + 1
 
-def unwatched(profile_id: str) -> AbstractContextManager[None]:
+    async def heard(self, number: int) -> None:
+        """Waits until an item has been acted on, but not for long, and not for one who lets others wait in vain."""
+        try:
+            async with asyncio.timeout(ACKNOWLEDGED):
+                while self._acted_on < number and not (self._ended or self._dawdles):
+                    await self._acts.wait()
+        except TimeoutError:
+            self._dawdles = True
+
+    def end(self) -> None:
+        self._ended = True
+        self._ids.clear()
+        for event in (self.begun, self._news, self._acts):
+            event.set()
+
+
+def unwatched(profile_id: str) -> AbstractAsyncContextManager[None]:
     """A `Changing` for repositories whose changes nobody watches."""
     return nullcontext()
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Seque
 from contextlib import aclosing
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
-from rhythmiq_mesh.change_feed import HEARTBEAT
+from rhythmiq_mesh.change_feed import HOLD, SILENCE
 from rhythmiq_mesh.deadline import remaining, set_deadline
 from rhythmiq_mesh.errors import MeshError
 
@@ -21,13 +21,6 @@ Watch = Callable[[], AsyncGenerator[Sequence[str], None]]
 
 LIFE: Final = 300.0
 """Seconds that a copy lives at most, whatever the feed says."""
-SILENCE: Final = 3 * HEARTBEAT
-"""Seconds without a word after which a feed no longer vouches for anything."""
-HOLD: Final = 1.0
-"""Seconds, and up to twice as many, for which nothing is copied of a profile that was named.
-
-It is named before the write that changes it; by then the write is done, or it is named again.
-"""
 _FIRST_PAUSE, _LAST_PAUSE = 0.1, 2.0
 _FOREVER: Final = 3600.0
 
@@ -136,7 +129,7 @@ class Copies(Generic[T]):
         return profile_id in self._named or profile_id in self._named_before
 
     def _turn_over(self, now: float) -> None:
-        """Two generations, so that forgetting costs nothing; a profile is held for one HOLD to two."""
+        """Two generations, so that forgetting costs nothing; a profile is on hold for one HOLD to two."""
         if now >= self._turn + HOLD:
             self._named_before = self._named if now < self._turn + 2 * HOLD else set()
             self._named = set()

@@ -148,9 +148,8 @@ class MongoChildren(Generic[R]):
     @asynccontextmanager
     async def _turn(self, profile_id: str) -> AsyncIterator[None]:
         """Keeps one process from getting in its own way; processes are kept apart by transactions."""
-        async with self._locks.setdefault(profile_id, asyncio.Lock()):
-            with self._changing(profile_id):
-                yield
+        async with self._locks.setdefault(profile_id, asyncio.Lock()), self._changing(profile_id):
+            yield
 
 
 class MongoCounters:

@@ -64,9 +64,8 @@ class MongoProfiles:
         # The state belongs to the deletion, the rest to the listener.
         for kept in ("_id", "state", "email", "email_key", "create_time"):
             del fields[kept]
-        with self._changing(profile.id):
-            async with operation():
-                result = await self._profiles.update_one({"_id": profile.id, "etag": expected_etag}, {"$set": fields})
+        async with self._changing(profile.id), operation():
+            result = await self._profiles.update_one({"_id": profile.id, "etag": expected_etag}, {"$set": fields})
         return result.matched_count == 1
 
     async def begin_delete(self, profile_id: str, *, expected_etag: str, token: str) -> bool:
@@ -87,9 +86,8 @@ class MongoProfiles:
 
     async def finish_delete(self, profile_id: str, *, token: str) -> bool:
         this = {"_id": profile_id, "delete_token": token, "$expr": _DELETING}
-        with self._changing(profile_id):
-            async with operation():
-                result = await self._profiles.delete_one(this)
+        async with self._changing(profile_id), operation():
+            result = await self._profiles.delete_one(this)
         return result.deleted_count == 1
 
 

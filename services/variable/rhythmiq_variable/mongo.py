@@ -96,10 +96,9 @@ class MongoVariables(MongoChildren[Variable]):
         if variable.generation != old.generation:
             fields["rewriting"] = True
             fields["latest"] = _latest_after(variable, max(expired, variable.expired_until(variable.update_time)))
-        with self._changing(variable.profile_id):
-            async with operation():
-                this = {"_id": variable.id, "etag": expected_etag}
-                result = await self._children.update_one(this, [{"$set": fields}])
+        async with self._changing(variable.profile_id), operation():
+            this = {"_id": variable.id, "etag": expected_etag}
+            result = await self._children.update_one(this, [{"$set": fields}])
         return result.matched_count == 1
 
     async def rewrite(self, variable: Variable) -> None:

@@ -107,7 +107,7 @@ class MongoReadings:
             remaining(OPERATION_SECONDS)
             raise Unavailable("too many recordings of this listener are waiting: try again") from None
         try:
-            with self._changing(profile_id):
+            async with self._changing(profile_id):
                 yield
         finally:
             lock.release()

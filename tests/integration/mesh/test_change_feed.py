@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
+import grpc
 import pytest
 from eventually import eventually
 from harness import PAGE_TOKEN_KEY, serving, socket_address
@@ -14,6 +15,7 @@ from mongod import Mongod
 from pydantic import SecretStr
 from pymongo.read_concern import ReadConcern
 
+from rhythmiq.mesh.v1 import changes_pb2, changes_pb2_grpc
 from rhythmiq_mesh.change_feed import HEARTBEAT, ChangeFeed
 from rhythmiq_mesh.change_feed_servicer import change_feed_service, changes_at
 from rhythmiq_mesh.config import ServiceSettings
@@ -143,16 +145,62 @@ async def test_quiet_is_told_again_and_again(store: Database) -> None:
                 assert await anext(watch) == []
 
 
-async def test_a_write_names_its_profile_before_and_after_whether_it_succeeds_or_not(store: Database) -> None:
+async def test_a_write_names_its_profile_first_and_ends_when_the_watcher_has_acted_on_it(store: Database) -> None:
     feed = ChangeFeed(store, NAMED_IN)
     async with following(feed), watching(feed) as watch:
-        with feed.changing("ada"):
+        written = asyncio.Event()
+
+        async def write() -> None:
+            async with feed.changing("ada"):
+                await written.wait()
+
+        writing = asyncio.create_task(write())
+        assert await named(watch) == ["ada"]
+        written.set()
+        # Who asks for the next item has acted on the last one.
+        after = asyncio.create_task(named(watch))
+        await writing
+        assert not after.done()
+        with suppress(RuntimeError):
+            async with feed.changing("bob"):
+                assert await after == ["bob"]
+                raise RuntimeError
+
+
+async def test_a_write_that_takes_long_names_its_profile_again(
+    store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rhythmiq_mesh.change_feed.HOLD", 0.0)
+    feed = ChangeFeed(store, NAMED_IN)
+    async with following(feed), watching(feed) as watch:
+        async with feed.changing("ada"):
             assert await named(watch) == ["ada"]
         assert await named(watch) == ["ada"]
-        with suppress(RuntimeError), feed.changing("bob"):
-            assert await named(watch) == ["bob"]
-            raise RuntimeError
-        assert await named(watch) == ["bob"]
+
+
+async def test_who_begins_to_watch_during_a_write_is_told_of_it(store: Database) -> None:
+    feed = ChangeFeed(store, NAMED_IN)
+    async with following(feed), watching(feed) as early:
+        writing = feed.changing("ada")
+        await writing.__aenter__()
+        assert await named(early) == ["ada"]
+        async with watching(feed) as late:
+            told = asyncio.gather(named(late), anext(early))
+            await writing.__aexit__(None, None, None)
+            assert (await told)[0] == ["ada"]
+
+
+async def test_a_watcher_that_dawdles_holds_writes_up_once_and_not_for_long(
+    store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = ChangeFeed(store, NAMED_IN)
+    async with following(feed), watching(feed) as watch:
+        async with feed.changing("ada"):
+            pass
+        monkeypatch.setattr("rhythmiq_mesh.change_feed.ACKNOWLEDGED", 3600.0)
+        async with feed.changing("bob"):
+            pass
+        assert await named(watch) == ["ada", "bob"]
 
 
 async def test_any_number_of_watchers_share_one_change_stream_that_ends_with_the_last(
@@ -252,6 +300,33 @@ async def test_another_service_is_told_over_the_wire_and_a_stop_does_not_wait_fo
             pass
         assert list(ids) == ["ada"]
         await channel.close()
+
+
+async def test_one_message_is_under_way_and_what_comes_meanwhile_is_told_together(
+    store: Database,
+) -> None:
+    feed = ChangeFeed(store, NAMED_IN)
+    async with serving(server(feed)) as channel, aclosing(changes_at(channel)()) as watch:
+        assert list(await anext(watch)) == []
+        feed.tell(["first"])
+        names: list[list[str]] = []
+        while not names:
+            names += [sorted(ids) for ids in [await anext(watch)] if ids]
+        # The generator stands still here: nothing is acted on, nothing else may come.
+        for number in range(50):
+            feed.tell([f"n{number:02}"])
+            await asyncio.sleep(0)
+        while len(names) < 2:
+            names += [sorted(ids) for ids in [await anext(watch)] if ids]
+        assert names == [["first"], [f"n{number:02}" for number in range(50)]]
+
+
+async def test_a_watcher_that_never_acts_on_what_it_is_told_is_sent_away(store: Database) -> None:
+    feed = ChangeFeed(store, NAMED_IN)
+    async with serving(server(feed)) as channel:
+        call = changes_pb2_grpc.ChangeFeedServiceStub(channel).WatchChanges()
+        assert await call.read() == changes_pb2.WatchChangesResponse()
+        assert await call.code() is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_a_service_that_stops_ends_the_watches_of_others(store: Database) -> None:

@@ -284,13 +284,13 @@ class Quiet:
         self.asked += 1
         return preference_pb2.ListPreferencesResponse().SerializeToString()
 
-    async def watch_changes(self, request: bytes, context: object) -> AsyncIterator[bytes]:
+    async def watch_changes(self, requests: AsyncIterator[bytes], context: object) -> AsyncIterator[bytes]:
         yield changes_pb2.WatchChangesResponse().SerializeToString()
         await asyncio.Event().wait()
 
     def serve(self, server: grpc.aio.Server, *, tells: bool) -> None:
         listing: Handlers = {"ListPreferences": grpc.unary_unary_rpc_method_handler(self.list_preferences)}
-        telling: Handlers = {"WatchChanges": grpc.unary_stream_rpc_method_handler(self.watch_changes)} if tells else {}
+        telling: Handlers = {"WatchChanges": grpc.stream_stream_rpc_method_handler(self.watch_changes)} if tells else {}
         server.add_generic_rpc_handlers(
             [
                 grpc.method_handlers_generic_handler("rhythmiq.preference.v1.PreferenceService", listing),

@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
-from rhythmiq_mesh.copies import HOLD, LIFE, SILENCE, Copies, Follower
+from rhythmiq_mesh.change_feed import HOLD, SILENCE
+from rhythmiq_mesh.copies import LIFE, Copies, Follower
 from rhythmiq_mesh.deadline import remaining, set_deadline
 from rhythmiq_mesh.errors import DeadlineExceeded, Unavailable
 

@@ -125,7 +125,7 @@ class MongoInteractions:
         return [interaction_of(document) for document in found]
 
     async def erase(self, profile_id: str) -> int:
-        with self._changing(profile_id):
+        async with self._changing(profile_id):
             async with operation(_MANY_SECONDS):
                 erased = (await self._interactions.delete_many({"profile_id": profile_id})).deleted_count
             await self._begin_epoch(profile_id)
@@ -133,7 +133,7 @@ class MongoInteractions:
 
     async def scrub(self, profile_id: str, kind: EnvironmentKind) -> int:
         field = f"environment.{kind}"
-        with self._changing(profile_id):
+        async with self._changing(profile_id):
             await self._end_epoch(profile_id)
             async with operation(_MANY_SECONDS):
                 result = await self._interactions.update_many(
@@ -171,7 +171,7 @@ class MongoInteractions:
             remaining(OPERATION_SECONDS)
             raise Unavailable("too many recordings of this listener are waiting: try again") from None
         try:
-            with self._changing(profile_id):
+            async with self._changing(profile_id):
                 yield
         finally:
             lock.release()

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1erhythmiq/mesh/v1/changes.proto\x12\x10rhythmiq.mesh.v1\"\x15\n\x13WatchChangesRequest\"+\n\x14WatchChangesResponse\x12\x13\n\x0bprofile_ids\x18\x01 \x03(\t2t\n\x11\x43hangeFeedService\x12_\n\x0cWatchChanges\x12%.rhythmiq.mesh.v1.WatchChangesRequest\x1a&.rhythmiq.mesh.v1.WatchChangesResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1erhythmiq/mesh/v1/changes.proto\x12\x10rhythmiq.mesh.v1\"\x15\n\x13WatchChangesRequest\"+\n\x14WatchChangesResponse\x12\x13\n\x0bprofile_ids\x18\x01 \x03(\t2v\n\x11\x43hangeFeedService\x12\x61\n\x0cWatchChanges\x12%.rhythmiq.mesh.v1.WatchChangesRequest\x1a&.rhythmiq.mesh.v1.WatchChangesResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,5 +36,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHCHANGESRESPONSE']._serialized_start=75
   _globals['_WATCHCHANGESRESPONSE']._serialized_end=118
   _globals['_CHANGEFEEDSERVICE']._serialized_start=120
-  _globals['_CHANGEFEEDSERVICE']._serialized_end=236
+  _globals['_CHANGEFEEDSERVICE']._serialized_end=238
 # @@protoc_insertion_point(module_scope)

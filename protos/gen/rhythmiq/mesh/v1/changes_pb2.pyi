@@ -20,6 +20,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class WatchChangesRequest(_message.Message):
+    """What came last has been acted on."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(

@@ -35,7 +35,7 @@ class ChangeFeedServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.WatchChanges = channel.unary_stream(
+        self.WatchChanges = channel.stream_stream(
                 '/rhythmiq.mesh.v1.ChangeFeedService/WatchChanges',
                 request_serializer=rhythmiq_dot_mesh_dot_v1_dot_changes__pb2.WatchChangesRequest.SerializeToString,
                 response_deserializer=rhythmiq_dot_mesh_dot_v1_dot_changes__pb2.WatchChangesResponse.FromString,
@@ -46,12 +46,15 @@ class ChangeFeedServiceServicer:
     """What a service implements so that others can keep copies of what it tells them of a profile. Never routed by the edge.
     """
 
-    def WatchChanges(self, request, context):
+    def WatchChanges(self, request_iterator, context):
         """Names profiles as soon as something below them has changed, until the caller ends the call.
 
-        The first message is empty and says that from now on no change is missed; later ones come at least every second,
-        empty where nothing has changed. A feed that ends, with whatever status, or is silent for longer, means that all
-        copies are void. A profile may also be named just before a change, and without one. Errors: UNAVAILABLE.
+        The first message is empty and says that from now on no change is missed; later ones come about every second where
+        nothing changes, empty. A feed that ends, with whatever status, or is silent for longer, means that all copies are
+        void. A profile is also named just before a change, and may be named without one.
+
+        The caller sends a message after each one that it has acted on. It is sent no other until then, so that it never
+        lags behind, and a change is acknowledged to whoever made it only then, unless that takes long. Errors: UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -60,7 +63,7 @@ class ChangeFeedServiceServicer:
 
 def add_ChangeFeedServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'WatchChanges': grpc.unary_stream_rpc_method_handler(
+            'WatchChanges': grpc.stream_stream_rpc_method_handler(
                     servicer.WatchChanges,
                     request_deserializer=rhythmiq_dot_mesh_dot_v1_dot_changes__pb2.WatchChangesRequest.FromString,
                     response_serializer=rhythmiq_dot_mesh_dot_v1_dot_changes__pb2.WatchChangesResponse.SerializeToString,
@@ -78,7 +81,7 @@ class ChangeFeedService:
     """
 
     @staticmethod
-    def WatchChanges(request,
+    def WatchChanges(request_iterator,
             target,
             options=(),
             channel_credentials=None,
@@ -88,8 +91,8 @@ class ChangeFeedService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_stream(
-            request,
+        return grpc.experimental.stream_stream(
+            request_iterator,
             target,
             '/rhythmiq.mesh.v1.ChangeFeedService/WatchChanges',
             rhythmiq_dot_mesh_dot_v1_dot_changes__pb2.WatchChangesRequest.SerializeToString,

@@ -33,12 +33,15 @@ class ChangeFeedServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ChangeFeedServiceAsyncStub: ...
-    WatchChanges: _grpc.UnaryStreamMultiCallable[_changes_pb2.WatchChangesRequest, _changes_pb2.WatchChangesResponse]
+    WatchChanges: _grpc.StreamStreamMultiCallable[_changes_pb2.WatchChangesRequest, _changes_pb2.WatchChangesResponse]
     """Names profiles as soon as something below them has changed, until the caller ends the call.
 
-    The first message is empty and says that from now on no change is missed; later ones come at least every second,
-    empty where nothing has changed. A feed that ends, with whatever status, or is silent for longer, means that all
-    copies are void. A profile may also be named just before a change, and without one. Errors: UNAVAILABLE.
+    The first message is empty and says that from now on no change is missed; later ones come about every second where
+    nothing changes, empty. A feed that ends, with whatever status, or is silent for longer, means that all copies are
+    void. A profile is also named just before a change, and may be named without one.
+
+    The caller sends a message after each one that it has acted on. It is sent no other until then, so that it never
+    lags behind, and a change is acknowledged to whoever made it only then, unless that takes long. Errors: UNAVAILABLE.
     """
 
 @_typing.type_check_only
@@ -46,12 +49,15 @@ class ChangeFeedServiceAsyncStub(ChangeFeedServiceStub):
     """What a service implements so that others can keep copies of what it tells them of a profile. Never routed by the edge."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    WatchChanges: _aio.UnaryStreamMultiCallable[_changes_pb2.WatchChangesRequest, _changes_pb2.WatchChangesResponse]  # type: ignore[assignment]
+    WatchChanges: _aio.StreamStreamMultiCallable[_changes_pb2.WatchChangesRequest, _changes_pb2.WatchChangesResponse]  # type: ignore[assignment]
     """Names profiles as soon as something below them has changed, until the caller ends the call.
 
-    The first message is empty and says that from now on no change is missed; later ones come at least every second,
-    empty where nothing has changed. A feed that ends, with whatever status, or is silent for longer, means that all
-    copies are void. A profile may also be named just before a change, and without one. Errors: UNAVAILABLE.
+    The first message is empty and says that from now on no change is missed; later ones come about every second where
+    nothing changes, empty. A feed that ends, with whatever status, or is silent for longer, means that all copies are
+    void. A profile is also named just before a change, and may be named without one.
+
+    The caller sends a message after each one that it has acted on. It is sent no other until then, so that it never
+    lags behind, and a change is acknowledged to whoever made it only then, unless that takes long. Errors: UNAVAILABLE.
     """
 
 class ChangeFeedServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -60,14 +66,17 @@ class ChangeFeedServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def WatchChanges(
         self,
-        request: _changes_pb2.WatchChangesRequest,
+        request_iterator: _MaybeAsyncIterator[_changes_pb2.WatchChangesRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_changes_pb2.WatchChangesResponse], _abc.AsyncIterator[_changes_pb2.WatchChangesResponse]]:
         """Names profiles as soon as something below them has changed, until the caller ends the call.
 
-        The first message is empty and says that from now on no change is missed; later ones come at least every second,
-        empty where nothing has changed. A feed that ends, with whatever status, or is silent for longer, means that all
-        copies are void. A profile may also be named just before a change, and without one. Errors: UNAVAILABLE.
+        The first message is empty and says that from now on no change is missed; later ones come about every second where
+        nothing changes, empty. A feed that ends, with whatever status, or is silent for longer, means that all copies are
+        void. A profile is also named just before a change, and may be named without one.
+
+        The caller sends a message after each one that it has acted on. It is sent no other until then, so that it never
+        lags behind, and a change is acknowledged to whoever made it only then, unless that takes long. Errors: UNAVAILABLE.
         """
 
 def add_ChangeFeedServiceServicer_to_server(servicer: ChangeFeedServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
