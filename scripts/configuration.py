@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings
 from rhythmiq_preference.config import PreferenceSettings
 from rhythmiq_profile.config import ProfileSettings
 from rhythmiq_recommender.config import RecommenderSettings
+from rhythmiq_recommender.leanings.config import LeaningsSettings
 from rhythmiq_tunevector.config import TuneVectorSettings
 from rhythmiq_variable.config import VariableSettings
 
@@ -21,6 +22,7 @@ SERVICES: list[type[BaseSettings]] = [
     VariableSettings,
     TuneVectorSettings,
     RecommenderSettings,
+    LeaningsSettings,
 ]
 HEAD = """\
 # Configuration

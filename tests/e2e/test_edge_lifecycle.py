@@ -126,7 +126,7 @@ def create_profile(mesh: LocalMesh, subject: str) -> None:
 
 def stopped(mesh: LocalMesh, number: signal.Signals) -> None:
     """Asks the mesh to stop and checks that it did, in time and completely."""
-    assert len(mesh.processes()) == 7
+    assert len(mesh.processes()) == 8
     began = time.monotonic()
     assert mesh.stop(number) == 0
     assert time.monotonic() - began < STOP_SECONDS

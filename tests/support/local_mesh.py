@@ -119,8 +119,8 @@ class LocalMesh:
         return {pid: command for pid, command in found.items() if command}
 
     def pid_of(self, part: str) -> int:
-        """Process id of a service (`profile`), `mongod` or `envoy`."""
-        names = {"mongod": "mongod --dbpath", "envoy": "envoy -c"}
+        """Process id of a service (`profile`), the worker `leanings`, `mongod` or `envoy`."""
+        names = {"mongod": "mongod --dbpath", "envoy": "envoy -c", "leanings": "-m rhythmiq_recommender.leanings "}
         wanted = names.get(part, f"-m rhythmiq_{part} ")
         return next(pid for pid, command in self.processes().items() if wanted in command and "leash.py" not in command)
 

@@ -91,9 +91,12 @@ class LocalMesh:
                 self._start_services(uri)
                 # Envoy waits for the services by itself.
                 self._launch(programs.envoy(programs.find_envoy(), self._configure_edge(), self._place.log("envoy")))
-                bounded = [*(child.program.log for child in self._children.values()), self._access_log]
+                workers = [self._place.log(name) for name in programs.WORKERS]
+                bounded = [*(child.program.log for child in self._children.values()), *workers, self._access_log]
                 self._tasks.append(asyncio.create_task(logs.keep_bounded(bounded)))
                 await self._until(self._missing)
+                # Nobody waits for them, so they take nothing from the start of what is waited for.
+                self._start_workers(uri)
         except TimeoutError:
             raise self._not_ready(self._waiting) from None
         self._ready = True
@@ -126,6 +129,11 @@ class LocalMesh:
         models = self._place.state.models
         for name in programs.SERVICES:
             self._launch(programs.service(name, sockets, mongo_uri, key, self._place.log(name), models=models))
+
+    def _start_workers(self, mongo_uri: str) -> None:
+        sockets = {name: self._place.socket(name) for name in (*programs.SERVICES, *programs.WORKERS)}
+        for name in programs.WORKERS:
+            self._launch(programs.worker(name, sockets, mongo_uri, self._place.log(name)))
 
     async def _until(self, missing: Callable[[], Awaitable[list[str]]]) -> None:
         """Returns when nothing is missing. Raises CommandError when a child ends again and again."""
@@ -238,7 +246,8 @@ class LocalMesh:
         if envoy := self._children.get("envoy"):
             await http.drain(self._place.socket("admin"), _DRAIN_SECONDS)
             await envoy.stop()
-        await asyncio.gather(*(self._children[name].stop() for name in programs.SERVICES if name in self._children))
+        served = [self._children[name] for name in (*programs.WORKERS, *programs.SERVICES) if name in self._children]
+        await asyncio.gather(*(child.stop() for child in served))
         if mongod := self._children.get("mongod"):
             await mongod.stop()
         await _cancel(self._tasks)

@@ -13,6 +13,8 @@ from pathlib import Path
 from rhythmiq_cli.output import CommandError
 from rhythmiq_cli.up.child import Program
 
+WORKERS: Mapping[str, str] = {"leanings": "rhythmiq_recommender.leanings"}
+"""Programs that nobody calls, by the module that each runs."""
 SERVICES = ("profile", "preference", "variable", "tunevector", "recommender")
 MONGO_VARIABLE = "RHYTHMIQ_MONGO_URI"
 # Which other services a service calls: the suffix of its setting, and whom it names.
@@ -111,6 +113,19 @@ def service(
         defaults[prefix + "MODEL_STORE"] = models.as_uri()
     environment = defaults | dict(os.environ) | {prefix + key: value for key, value in settings.items()}
     return Program(name, [sys.executable, "-m", f"rhythmiq_{name}"], log, environment, _SERVICE_STOP_S)
+
+
+def worker(name: str, sockets: Mapping[str, Path], mongo_uri: str, log: Path) -> Program:
+    """A worker. It listens on a socket of its own, where only its health can be asked."""
+    prefix = f"RHYTHMIQ_{name.upper()}_"
+    settings = {
+        "LISTEN": address_of(sockets[name]),
+        "MONGO_URI": mongo_uri,
+        "PREFERENCE_ADDRESS": address_of(sockets["preference"]),
+    }
+    defaults = {prefix + "GRACE_SECONDS": str(_SERVICE_GRACE_S), "PYTHONUNBUFFERED": "1"}
+    environment = defaults | dict(os.environ) | {prefix + key: value for key, value in settings.items()}
+    return Program(name, [sys.executable, "-m", WORKERS[name]], log, environment, _SERVICE_STOP_S)
 
 
 def address_of(socket: Path) -> str:

@@ -1,4 +1,4 @@
-"""Settings that every service has, from `RHYTHMIQ_<SERVICE>_*` (twelve-factor III), checked at start."""
+"""Settings that every process has, from `RHYTHMIQ_<SERVICE>_*` (twelve-factor III), checked at start."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ from pydantic_settings import BaseSettings
 S = TypeVar("S", bound=BaseSettings)
 
 
-class ServiceSettings(BaseSettings):
-    """Base of a service's settings. A subclass sets `env_prefix` and `mongo_database`."""
+class ProcessSettings(BaseSettings):
+    """Base of the settings of a service or a worker. A subclass sets `env_prefix` and `mongo_database`."""
 
     listen: str = Field(description="Where to serve gRPC: `unix:/path/to.sock` or `host:port`.", min_length=1)
     mongo_uri: SecretStr = Field(description="MongoDB connection string of a replica set.")
     mongo_database: str = Field(description="Database of this service.", pattern=r"^[A-Za-z0-9_-]{1,63}$")
-    page_token_key: SecretStr = Field(
-        description="Secret that page tokens are signed with, the same in all replicas.", min_length=32
-    )
     drain_seconds: float = Field(
         default=0.0,
         ge=0,
@@ -30,6 +27,14 @@ class ServiceSettings(BaseSettings):
     reflection: bool = Field(default=True, description="Whether gRPC server reflection answers.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Lowest level that is logged; DEBUG logs every call."
+    )
+
+
+class ServiceSettings(ProcessSettings):
+    """Base of the settings of a service that others call."""
+
+    page_token_key: SecretStr = Field(
+        description="Secret that page tokens are signed with, the same in all replicas.", min_length=32
     )
 
 

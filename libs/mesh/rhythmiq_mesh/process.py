@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import uvloop
 
-from rhythmiq_mesh.config import ServiceSettings, load
+from rhythmiq_mesh.config import ProcessSettings, load
 from rhythmiq_mesh.logs import configure
 from rhythmiq_mesh.server import Server
 
-S = TypeVar("S", bound=ServiceSettings)
+S = TypeVar("S", bound=ProcessSettings)
 
 
 def main(service: str, settings: type[S], bootstrap: Callable[[S], Server]) -> None:

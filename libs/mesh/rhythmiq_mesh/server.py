@@ -17,7 +17,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from rhythmiq_mesh.config import ServiceSettings
+from rhythmiq_mesh.config import ProcessSettings
 from rhythmiq_mesh.errors import MeshError
 from rhythmiq_mesh.interceptors import chain
 from rhythmiq_mesh.interceptors.validation import warm
@@ -45,7 +45,7 @@ class Server:
     its end; `checks` must pass (raise nothing) for health to say SERVING; `close` releases what bootstrap opened.
     """
 
-    settings: ServiceSettings
+    settings: ProcessSettings
     services: Sequence[Service]
     checks: Sequence[Check] = ()
     start: Sequence[Check] = ()
