@@ -14,7 +14,7 @@ from rhythmiq_recommender.learning.served.alike import cosine_lists, liked_by
 from rhythmiq_recommender.learning.served.lists import spread
 from rhythmiq_recommender.learning.served.prior import BoundPriorHere, PriorHere
 from rhythmiq_recommender.learning.served.reader import Reader
-from rhythmiq_recommender.learning.served.shelf import Seen
+from rhythmiq_recommender.learning.served.shelf import Looked, Seen
 from rhythmiq_recommender.learning.served.signal import Past
 from rhythmiq_recommender.learning.tables import FloatArray, IntArray, RawArray, Tables
 from rhythmiq_recommender.learning.visits import Ask, Visits
@@ -50,7 +50,7 @@ def rivals(reader: Reader, past: Tables) -> Mapping[str, Rival]:
         ones = np.ones(len(seen.items), np.float32)
         return spread(near, seen.items, ones, shelf.count) + popular * 1e-6
 
-    everything = np.arange(shelf.count)
+    everything = Looked.at(shelf, np.arange(shelf.count))
     x: FloatArray = np.empty((shelf.count, len(PriorHere.features)), np.float32)
 
     def by_prior(seen: Seen) -> RawArray:

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from rhythmiq_recommender.learning.served.lists import Lists, empty, heaviest, of_dense, of_sparse, spread
-from rhythmiq_recommender.learning.served.shelf import Seen, Shelf
+from rhythmiq_recommender.learning.served.shelf import Looked, Seen, Shelf
 from rhythmiq_recommender.learning.served.signal import SIMILAR, Past
 from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
 from rhythmiq_recommender.learning.signals.ease import LARGEST, ease, gram
@@ -39,7 +39,6 @@ class Alike:
             "alike", "sum of weights", SIMILAR, "item-to-item (EASE, or cosine in large catalogues) from what was liked"
         ),
         Feature("alike_rel", "0..1", SIMILAR, "alike, divided by the query's best"),
-        Feature("alike_last", "sum of weights", SIMILAR, "the same from the last three liked items only"),
     )
     arrays = (
         ArraySpec("near", "i4", (Axis.ITEM, NEIGHBOURS), refers=Axis.ITEM),
@@ -118,15 +117,13 @@ class BoundAlike:
             found = seen.memory["alike"] = spread(self._lists, seen.items[some], amount, self._shelf.count)
         return found
 
-    def columns(self, seen: Seen, rows: IntArray, x: FloatArray) -> None:
+    def columns(self, seen: Seen, looked: Looked, x: FloatArray) -> None:
         if not len(seen.row):
             x[:] = 0
             return
         score = self._score(seen)
-        x[:, 0] = score[rows]
+        x[:, 0] = score.take(looked.row)
         x[:, 1] = x[:, 0] / max(float(score.max()), 1e-6)
-        recent = seen.row[np.flatnonzero(seen.liked > 0)[-3:]]
-        x[:, 2] = spread(self._lists, recent, np.ones(len(recent), np.float32), self._shelf.count)[rows]
 
     def candidates(self, seen: Seen, most: int) -> IntArray:
         """The best of all items of the kind."""

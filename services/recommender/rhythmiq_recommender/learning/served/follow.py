@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from rhythmiq_recommender.learning.served.lists import Lists, heaviest, of_sparse, spread
-from rhythmiq_recommender.learning.served.shelf import Seen, Shelf
+from rhythmiq_recommender.learning.served.shelf import Looked, Seen, Shelf
 from rhythmiq_recommender.learning.served.signal import SIMILAR, Past
 from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
 from rhythmiq_recommender.learning.signals.signal import Feature
@@ -75,7 +75,7 @@ class BoundFollow:
             found = seen.memory["follow"] = spread(self._soon, recent, decay, self._shelf.count)
         return found
 
-    def columns(self, seen: Seen, rows: IntArray, x: FloatArray) -> None:
+    def columns(self, seen: Seen, looked: Looked, x: FloatArray) -> None:
         if seen.session >= len(seen.row):
             x[:] = 0
             return
@@ -83,8 +83,8 @@ class BoundFollow:
         chance = np.zeros(self._shelf.count + 1, np.float32)
         chance[self._next[0][last]] = self._next[1][last]
         score = self._score(seen)
-        x[:, 0] = chance[rows]
-        x[:, 1] = score[rows]
+        x[:, 0] = chance.take(looked.row)
+        x[:, 1] = score.take(looked.row)
         x[:, 2] = x[:, 1] / max(float(score.max()), 1e-6)
 
     def candidates(self, seen: Seen, most: int) -> IntArray:

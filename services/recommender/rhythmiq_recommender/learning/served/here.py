@@ -9,7 +9,7 @@ import numpy as np
 
 from rhythmiq_recommender.learning.encoding import CATEGORIES, CODES, OFFSETS, WIDTHS
 from rhythmiq_recommender.learning.served.popular import rate
-from rhythmiq_recommender.learning.served.shelf import KIND_COUNT, Seen, Shelf
+from rhythmiq_recommender.learning.served.shelf import KIND_COUNT, Looked, Seen, Shelf
 from rhythmiq_recommender.learning.served.signal import ALL_SURROUNDINGS, Past, Quiet, sums, surroundings
 from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
 from rhythmiq_recommender.learning.signals.signal import Feature
@@ -136,41 +136,42 @@ def _rates(
 
 
 class BoundHere(Quiet):
-    """Look-ups: one row an item (artist, genre), one column a code, and a last one of zeros for the unknown."""
+    """Look-ups: one row an item (artist, genre), with lifts and rates of each code side by side."""
 
     def __init__(self, state: State, shelf: Shelf) -> None:
-        self._shelf = shelf
-        self._artist, self._genre = _padded(state["rate_artist"]), _padded(state["rate_genre"])
-        self._genre_lift = _padded(state["lift_genre"])
+        self._artist = _padded(state["rate_artist"]).ravel()
+        genre = _side_by_side(state["lift_genre"], state["rate_genre"])
+        artist = _side_by_side(state["lift_artist"], state["rate_artist"])
         unmet = np.flatnonzero(~state["met"])
+        item = np.zeros((shelf.count, 2 * _PLACES), np.float32)
+        item[:, :CODES] = state["lift_item"]
+        item[:, _PLACES : _PLACES + CODES] = state["rate_item"]
         of_artist = shelf.artist[unmet] < shelf.artists
-        self._item = {}
-        for what, artist, genre in (
-            ("lift", _padded(state["lift_artist"]), self._genre_lift),
-            ("rate", self._artist, self._genre),
-        ):
-            table = np.zeros((shelf.count, CODES + 1), np.float32)
-            table[:, :CODES] = state[f"{what}_item"]
-            table[unmet] = np.where(of_artist[:, None], artist[shelf.artist[unmet]], genre[shelf.genre[unmet]])
-            self._item[what] = table
+        item[unmet] = np.where(of_artist[:, None], artist[shelf.artist[unmet]], genre[shelf.genre[unmet]])
+        self._item, self._genre = item.ravel(), genre.ravel()
 
-    def columns(self, seen: Seen, rows: IntArray, x: FloatArray) -> None:
+    def columns(self, seen: Seen, looked: Looked, x: FloatArray) -> None:
         if (seen.codes < 0).all():
             x[:] = 0
             return
-        item, artist, genre = rows[:, None], self._shelf.artist[rows][:, None], self._shelf.genre[rows][:, None]
-        for place, (table, key) in enumerate(
-            (
-                (self._item["lift"], item),
-                (self._genre_lift, genre),
-                (self._item["rate"], item),
-                (self._artist, artist),
-                (self._genre, genre),
-            )
-        ):
-            x[:, place * KIND_COUNT : (place + 1) * KIND_COUNT] = table[key, seen.cells]
-        x[:, -2] = x[:, :KIND_COUNT].sum(axis=1)
-        x[:, -1] = x[:, 2 * KIND_COUNT : 3 * KIND_COUNT].sum(axis=1)
+        both = np.concatenate([seen.cells, seen.cells + _PLACES])
+        item = self._item.take(looked.row[:, None] * (2 * _PLACES) + both)
+        genre = self._genre.take(looked.genre[:, None] * (2 * _PLACES) + both)
+        kinds = KIND_COUNT
+        x[:, :kinds], x[:, kinds : 2 * kinds] = item[:, :kinds], genre[:, :kinds]
+        x[:, 2 * kinds : 3 * kinds] = item[:, kinds:]
+        x[:, 3 * kinds : 4 * kinds] = self._artist.take(looked.artist[:, None] * _PLACES + seen.cells)
+        x[:, 4 * kinds : 5 * kinds] = genre[:, kinds:]
+        x[:, -2:] = item @ _HALVES
+
+
+_PLACES: Final = CODES + 1
+"""Columns of one table: a last one of zeros is for surroundings that are not known."""
+_HALVES: Final[FloatArray] = np.kron(np.eye(2), np.ones((KIND_COUNT, 1))).astype(np.float32)
+
+
+def _side_by_side(lift: FloatArray, rate: FloatArray) -> FloatArray:
+    return np.hstack([_padded(lift), _padded(rate)])
 
 
 def _padded(table: FloatArray) -> FloatArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rhythmiq_recommender.learning.served.shelf import Seen, Shelf
+from rhythmiq_recommender.learning.served.shelf import Looked, Seen, Shelf
 from rhythmiq_recommender.learning.served.signal import NOVELTY, Past
 from rhythmiq_recommender.learning.served.state import ArraySpec, State
 from rhythmiq_recommender.learning.signals.signal import Feature
@@ -43,11 +43,12 @@ class BoundOwn:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
 
-    def columns(self, seen: Seen, rows: IntArray, x: FloatArray) -> None:
+    def columns(self, seen: Seen, looked: Looked, x: FloatArray) -> None:
         x[:] = (1, 0, np.nan, 0, 0, 0, np.nan)
         if not len(seen.row):
             return
-        self._of_artist(seen, rows, x)
+        self._of_artist(seen, looked, x)
+        rows = looked.row
         at = np.minimum(np.searchsorted(seen.items, rows), len(seen.items) - 1)
         hit = np.flatnonzero(seen.items[at] == rows)
         if not len(hit):
@@ -62,16 +63,15 @@ class BoundOwn:
         x[hit, 3] = seen.taste[at] / (sizes[at] + DOUBT)
         x[hit, 4] = lately[at]
 
-    def _of_artist(self, seen: Seen, rows: IntArray, x: FloatArray) -> None:
+    def _of_artist(self, seen: Seen, looked: Looked, x: FloatArray) -> None:
         many = self._shelf.artists + 1
-        artist = self._shelf.artist[rows]
         times = np.bincount(seen.artist, minlength=many)
         newest: RawArray = np.full(many, np.nan)
         newest[seen.artist] = seen.age  # the last one written is the newest
         newest[-1] = np.nan
         times[-1] = 0
-        x[:, 5] = np.log1p(times[artist])
-        x[:, 6] = newest[artist]
+        x[:, 5] = np.log1p(times.take(looked.artist))
+        x[:, 6] = newest.take(looked.artist)
 
     def candidates(self, seen: Seen, most: int) -> IntArray:
         """What the listener liked, the most liked first."""

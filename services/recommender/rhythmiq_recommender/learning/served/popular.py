@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from rhythmiq_recommender.learning.served.shelf import HOUR, Seen, Shelf
+from rhythmiq_recommender.learning.served.shelf import HOUR, Looked, Seen, Shelf
 from rhythmiq_recommender.learning.served.signal import POPULARITY, Past, counts
 from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
 from rhythmiq_recommender.learning.signals.signal import Feature
@@ -96,8 +96,8 @@ class BoundPopular:
         order = np.argsort(-np.where(shelf.of_kind, state["likes"], -1), kind="stable")[:_PUT_FORWARD]
         self._best = order[shelf.of_kind[order]]
 
-    def columns(self, seen: Seen, rows: IntArray, x: FloatArray) -> None:
-        x[:] = self._numbers[rows]
+    def columns(self, seen: Seen, looked: Looked, x: FloatArray) -> None:
+        x[:] = self._numbers.take(looked.row, axis=0)
 
     def candidates(self, seen: Seen, most: int) -> IntArray:
         """The most liked of all, so that nobody is left without any."""

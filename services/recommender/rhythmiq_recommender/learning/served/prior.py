@@ -10,7 +10,7 @@ from rhythmiq_recommender.audio import INDEX as FEATURE
 from rhythmiq_recommender.audio import MEANS, SDS, Z_LIMIT
 from rhythmiq_recommender.learning.encoding import CATEGORIES, CODES
 from rhythmiq_recommender.learning.listening import AUDIO_NAMES
-from rhythmiq_recommender.learning.served.shelf import Seen, Shelf
+from rhythmiq_recommender.learning.served.shelf import KIND_COUNT, Looked, Seen, Shelf
 from rhythmiq_recommender.learning.served.signal import ALL_SURROUNDINGS, Past, Quiet, surroundings
 from rhythmiq_recommender.learning.served.state import ArraySpec, State
 from rhythmiq_recommender.learning.signals.signal import Feature
@@ -76,28 +76,43 @@ class PriorHere:
 
 
 class BoundPriorHere(Quiet):
-    """As the prior's ranker: weight x (nearness of the item - nearness of a typical one), 0 where not known."""
+    """As the prior's ranker: weight x (nearness of the item - nearness of a typical one), 0 where not known.
+
+    Worked out for every item and code beforehand: what the prior wants depends on the surroundings only.
+    """
 
     def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
-        kind = shelf.known & shelf.of_kind[:, None]
-        total = np.where(kind, shelf.audio, 0).sum(axis=0, dtype=np.float64)
-        self._means: RawArray = total / np.maximum(kind.sum(axis=0), 1)
+        rows = np.flatnonzero(shelf.of_kind)
+        known, sound = shelf.known[rows], shelf.audio[rows]
+        means = np.where(known, sound, 0).sum(axis=0, dtype=np.float64) / np.maximum(known.sum(axis=0), 1)
+        near = np.empty((len(_WANTS), len(rows)), np.float32)
+        columns, there = np.ascontiguousarray(sound.T), np.ascontiguousarray(known.T)
+        for place, (feature, target) in enumerate(_WANTS):
+            typical = 1 + (means[feature] - target) ** 2
+            distance = (columns[feature] - np.float32(target)) / np.float32(SURROUNDINGS_WIDTH)
+            near[place] = 1 / (1 + distance * distance)
+            near[place] -= np.float32(1 / (1 + typical / SURROUNDINGS_WIDTH**2))
+            near[place] *= there[feature]
+        table = np.zeros((shelf.count, CODES + 1), np.float32)
+        table[rows, :CODES] = near.T @ _WEIGHTS
+        self._table = table.ravel()
 
-    def columns(self, seen: Seen, rows: IntArray, x: FloatArray) -> None:
-        x[:] = 0
-        holding = [number for number in np.flatnonzero(seen.cells < CODES) if len(BY_CELL[seen.cells[number]].weight)]
-        if not holding:
-            return
-        wanted = [BY_CELL[seen.cells[number]] for number in holding]
-        feature = np.concatenate([one.feature for one in wanted])
-        target = np.concatenate([one.target for one in wanted])
-        weight = np.concatenate([one.weight for one in wanted])
-        starts = np.cumsum([0, *(len(one.weight) for one in wanted)])[:-1]
-        square = SURROUNDINGS_WIDTH**2
-        distance = (self._shelf.audio[rows[:, None], feature] - target) ** 2
-        typical = 1 + (self._means[feature] - target) ** 2
-        shares = weight * (1 / (1 + distance / square) - 1 / (1 + typical / square))
-        shares *= self._shelf.known[rows[:, None], feature]
-        x[:, holding] = np.add.reduceat(shares, starts, axis=1)
-        x[:, -1] = shares.sum(axis=1)
+    def columns(self, seen: Seen, looked: Looked, x: FloatArray) -> None:
+        x[:, :-1] = self._table.take(looked.row[:, None] * (CODES + 1) + seen.cells)
+        x[:, -1] = x[:, :-1] @ _ONES
+
+
+_ONES: Final[FloatArray] = np.ones(KIND_COUNT, np.float32)
+
+
+def _wants() -> tuple[tuple[tuple[int, float], ...], FloatArray]:
+    """Distinct (feature, target) pairs, and (pairs x CODES) how much each code wants each."""
+    pairs = sorted({(int(f), float(t)) for one in BY_CELL for f, t in zip(one.feature, one.target, strict=True)})
+    weights = np.zeros((len(pairs), CODES), np.float32)
+    for cell, one in enumerate(BY_CELL):
+        for feature, target, weight in zip(one.feature, one.target, one.weight, strict=True):
+            weights[pairs.index((int(feature), float(target))), cell] += weight
+    return tuple(pairs), weights
+
+
+_WANTS, _WEIGHTS = _wants()

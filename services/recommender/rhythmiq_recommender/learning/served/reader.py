@@ -14,7 +14,7 @@ import numpy as np
 from rhythmiq_recommender.learning.listening import Catalogue
 from rhythmiq_recommender.learning.served.alike import BoundAlike
 from rhythmiq_recommender.learning.served.registry import SERVED, SERVED_NAMES
-from rhythmiq_recommender.learning.served.shelf import Seen, Shelf
+from rhythmiq_recommender.learning.served.shelf import Looked, Seen, Shelf
 from rhythmiq_recommender.learning.served.signal import Bound, Past
 from rhythmiq_recommender.learning.served.state import AnyArray, BadState, Moves, Numbering, State, moved
 from rhythmiq_recommender.learning.tables import BoolArray, FloatArray, IntArray, Tables
@@ -116,8 +116,9 @@ class Reader:
     def features(self, seen: Seen, rows: IntArray) -> FloatArray:
         """(rows x SERVED_NAMES)."""
         x = np.empty((len(rows), len(SERVED_NAMES)), np.float32)
+        looked = Looked.at(self.shelf, rows)
         for bound, place in self._columns:
-            bound.columns(seen, rows, x[:, place])
+            bound.columns(seen, looked, x[:, place])
         return x
 
     def candidates(self, seen: Seen, allowed: BoolArray, most: int) -> IntArray:

@@ -63,6 +63,22 @@ class Trail:
     """(events x kinds)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Items that features are asked of, with what several signals need of them."""
+
+    row: IntArray
+    artist: IntArray
+    genre: IntArray
+    sound: FloatArray
+    """(rows x AUDIO_NAMES) as `Shelf.audio`."""
+
+    @classmethod
+    def at(cls, shelf: Shelf, rows: IntArray) -> Looked:
+        """Those rows of the shelf."""
+        return cls(rows, shelf.artist.take(rows), shelf.genre.take(rows), shelf.audio.take(rows, axis=0))
+
+
 class Seen:
     """One query, digested once for all signals: who asks, by what they did, when, and in which surroundings."""
 
@@ -80,7 +96,9 @@ class Seen:
         """(kinds,) places among all codes; CODES where not known."""
         self.here: BoolArray = (trail.codes == codes) & (codes >= 0)
         """(events x kinds) whether it was as it is now."""
-        self.artist, self.genre = shelf.artist[self.row], shelf.genre[self.row]
+        self.size = np.abs(self.signed)
+        self.artist, self.genre = shelf.artist.take(self.row), shelf.genre.take(self.row)
+        self.sound = shelf.audio.take(self.row, axis=0)
         self.session = self._session_start()
         self.items, self.inverse = np.unique(self.row, return_inverse=True)
         """Distinct heard rows, ascending."""
@@ -97,8 +115,9 @@ class Seen:
     def _session_start(self) -> int:
         """Place of the first event of the session that goes on; the length of the trail if none does."""
         time = self.trail.time
-        gaps = np.diff(time, append=self.time)
-        breaks = np.flatnonzero(gaps > SESSION_GAP)
+        if not len(time) or self.time - time[-1] > SESSION_GAP:
+            return len(time)
+        breaks = np.flatnonzero(time[1:] - time[:-1] > SESSION_GAP)
         return int(breaks[-1]) + 1 if len(breaks) else 0
 
 

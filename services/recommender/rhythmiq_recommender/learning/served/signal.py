@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhythmiq_recommender.learning.encoding import KINDS
-from rhythmiq_recommender.learning.served.shelf import Seen, Shelf
+from rhythmiq_recommender.learning.served.shelf import Looked, Seen, Shelf
 from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
 from rhythmiq_recommender.learning.signals.signal import Feature
 from rhythmiq_recommender.learning.tables import BoolArray, FloatArray, IntArray, RawArray, Tables, UnfitTables
@@ -115,8 +115,8 @@ class Past:
 class Bound(Protocol):
     """A fitted signal on the shelf of a catalogue. Immutable, and safe to ask from several threads."""
 
-    def columns(self, seen: Seen, rows: IntArray, x: FloatArray) -> None:
-        """Writes its features of those rows into `x` (rows x its features)."""
+    def columns(self, seen: Seen, looked: Looked, x: FloatArray) -> None:
+        """Writes its features of those items into `x` (items x its features)."""
         ...
 
     def candidates(self, seen: Seen, most: int) -> IntArray:

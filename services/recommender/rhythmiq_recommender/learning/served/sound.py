@@ -9,10 +9,10 @@ import scipy.sparse as sp
 
 from rhythmiq_recommender.learning.encoding import CATEGORIES, CODES, OFFSETS, WIDTHS, cells
 from rhythmiq_recommender.learning.listening import AUDIO_NAMES
-from rhythmiq_recommender.learning.served.shelf import KIND_COUNT, Seen, Shelf
+from rhythmiq_recommender.learning.served.shelf import KIND_COUNT, Looked, Seen, Shelf
 from rhythmiq_recommender.learning.served.signal import ALL_SURROUNDINGS, Past, sums, surroundings
 from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
-from rhythmiq_recommender.learning.served.taste import DOUBT, leanings
+from rhythmiq_recommender.learning.served.taste import DOUBT
 from rhythmiq_recommender.learning.signals.signal import Feature
 from rhythmiq_recommender.learning.tables import FloatArray, IntArray, RawArray
 
@@ -21,6 +21,7 @@ SHRINK: Final = 40.0
 OWN_MEAN: Final = 5.0
 """Liked events that the mean of everybody is worth, against the listener's own mean."""
 _WIDTH: Final = len(AUDIO_NAMES)
+_ONES: Final[FloatArray] = np.ones(KIND_COUNT, np.float32)
 _LEAST: Final = 0.05
 """Added to the variance of each standard score: what hardly varies must not decide everything."""
 _MOST_EVENTS: Final = 300_000
@@ -70,10 +71,11 @@ class SoundHere:
         if len(liked) > _MOST_EVENTS:
             liked = np.sort(liked[np.argpartition(-past.time[liked], _MOST_EVENTS)[:_MOST_EVENTS]])
         sound = audio[past.item[liked]].astype(np.float64)
-        known = ~np.isnan(sound)
-        middle = np.where(known, sound, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-        beyond = np.where(known, sound - middle, 0)
-        beyond = np.where(known, beyond - _own_means(past.tables.events.user[liked], beyond), 0)
+        # What is not known is taken to be typical, as on the shelf.
+        sound = np.where(np.isnan(sound), 0, sound)
+        middle = sound.mean(axis=0)
+        beyond = sound - middle
+        beyond -= _own_means(past.tables.events.user[liked], beyond)
         cell = cells(past.codes[liked])
         effects = _effects(cell, beyond)
         padded = np.vstack([effects, np.zeros((1, _WIDTH))])
@@ -116,52 +118,44 @@ class BoundSoundHere:
 
     def __init__(self, state: State, shelf: Shelf) -> None:
         self._shelf = shelf
-        self._beyond = np.where(shelf.known, shelf.audio - state["middle"], np.float32(0)).astype(np.float32)
         self._slope: FloatArray = np.vstack([state["slope"], np.zeros((1, _WIDTH), np.float32)])
+        self._level: FloatArray = self._slope @ state["middle"]
         order = np.argsort(-np.where(shelf.of_kind, state["likes"], -1), kind="stable")[:_LOOKED_THROUGH]
         self._through = order[shelf.of_kind[order]]
-        self._beyond_through = self._beyond[self._through]
+        self._sound_through = shelf.audio[self._through]
 
-    def columns(self, seen: Seen, rows: IntArray, x: FloatArray) -> None:
-        x[:, :KIND_COUNT] = self._beyond[rows] @ self._slope[seen.cells].T
-        x[:, -2] = x[:, :KIND_COUNT].sum(axis=1)
+    def columns(self, seen: Seen, looked: Looked, x: FloatArray) -> None:
+        x[:, :KIND_COUNT] = looked.sound @ self._slope[seen.cells].T - self._level[seen.cells]
+        x[:, -2] = x[:, :KIND_COUNT] @ _ONES
         own = x[:, KIND_COUNT:-2]
         if not seen.here.any():
             own[:], x[:, -1] = 0, 0
             return
-        self._own(seen, rows, own)
-        x[:, -1] = own[:, :KIND_COUNT].sum(axis=1)
+        self._own(seen, looked, own)
+        x[:, -1] = own[:, :KIND_COUNT] @ _ONES
 
-    def _own(self, seen: Seen, rows: IntArray, own: FloatArray) -> None:
+    def _own(self, seen: Seen, looked: Looked, own: FloatArray) -> None:
         """The history where a kind was as it is now, against all of it."""
-        shelf = self._shelf
-        heard, size = shelf.audio[seen.row], np.abs(seen.signed)
-        overall = seen.signed @ heard / (size.sum() + DOUBT)
         matching = seen.here.astype(np.float32)
-        weights = matching * seen.signed[:, None]
-        sizes = size @ matching
-        leaning = (weights.T @ heard - sizes[:, None] * overall) / (sizes[:, None] + DOUBT)
-        own[:, :KIND_COUNT] = shelf.audio[rows] @ leaning.T
-        anywhere, _ = leanings(seen.genre, seen.signed, size, size, shelf.genres)
-        own[:, KIND_COUNT:] = _genres_here(seen, weights, size, shelf.genres, anywhere)[shelf.genre[rows]]
+        weights, sizes = matching * seen.signed[:, None], matching * seen.size[:, None]
+        overall = seen.signed @ seen.sound / (seen.size.sum() + DOUBT)
+        here = sizes.sum(axis=0)[:, None]
+        leaning = (weights.T @ seen.sound - here * overall) / (here + DOUBT)
+        own[:, :KIND_COUNT] = looked.sound @ leaning.T
+        heard = np.unique(seen.genre)
+        member = (seen.genre == heard[:, None]).astype(np.float32)
+        anywhere = (member @ seen.signed / (member @ seen.size + DOUBT))[:, None]
+        number = member @ sizes
+        table = np.zeros((self._shelf.genres + 1, KIND_COUNT), np.float32)
+        table[heard] = (member @ weights - number * anywhere) / (number + DOUBT)
+        table[-1] = 0
+        own[:, KIND_COUNT:] = table.take(looked.genre, axis=0)
 
     def candidates(self, seen: Seen, most: int) -> IntArray:
         """Of the most liked items, those that fit best here by their sound."""
         if (seen.codes < 0).all():
             return np.zeros(0, np.int64)
-        fit = self._beyond_through @ self._slope[seen.cells].sum(axis=0)
+        fit = self._sound_through @ self._slope[seen.cells].sum(axis=0)
         most = min(most, len(fit))
         best = np.argpartition(-fit, most - 1)[:most] if most else np.zeros(0, np.int64)
         return self._through[best[np.argsort(-fit[best], kind="stable")]]
-
-
-def _genres_here(seen: Seen, weights: FloatArray, size: FloatArray, genres: int, anywhere: RawArray) -> RawArray:
-    """(genres + 1 x kinds) verdicts where a kind is as now, beyond those anywhere; 0 for the unknown genre."""
-    event, kind = np.nonzero(seen.here)
-    place = seen.genre[event] * KIND_COUNT + kind
-    length = (genres + 1) * KIND_COUNT
-    total = np.bincount(place, weights=weights[event, kind], minlength=length)
-    number = np.bincount(place, weights=size[event], minlength=length)
-    found = ((total - number * np.repeat(anywhere, KIND_COUNT)) / (number + DOUBT)).reshape(-1, KIND_COUNT)
-    found[genres] = 0
-    return found

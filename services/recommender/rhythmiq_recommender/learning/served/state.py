@@ -106,6 +106,11 @@ def _places(known: AnyArray, wanted: AnyArray) -> IntArray:
     """Place in `known` of each of `wanted`, -1 where it is not there."""
     if not len(known) or not len(wanted):
         return np.full(len(wanted), -1, np.int64)
+    if known.dtype.kind == "S":
+        numbers = _numbers(known)
+        if len(np.unique(numbers)) == len(numbers):
+            found = _places(numbers, _numbers(wanted))
+            return np.where((found >= 0) & (known[found] == wanted), found, -1)
     order = np.argsort(known, kind="stable")
     at = np.minimum(np.searchsorted(known, wanted, sorter=order), len(known) - 1)
     found = order[at]
@@ -139,6 +144,11 @@ class Moves:
         if move is not None:
             array = np.append(move.new, -1).astype(array.dtype)[array]
         return array
+
+
+def _numbers(ids: NDArray[np.bytes_]) -> NDArray[Any]:
+    """The first 8 of 16 bytes as a number: found several times faster than strings of bytes."""
+    return np.ascontiguousarray(ids, "S16").view("<u8")[::2]
 
 
 def _taken(array: AnyArray, old: IntArray, dimension: int, fill: float) -> AnyArray:

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from rhythmiq_recommender.learning.listening import AUDIO_NAMES
-from rhythmiq_recommender.learning.served.shelf import Seen, Shelf
+from rhythmiq_recommender.learning.served.shelf import Looked, Seen, Shelf
 from rhythmiq_recommender.learning.served.signal import TASTE, Past, sums
 from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
 from rhythmiq_recommender.learning.signals.signal import Feature
@@ -70,39 +70,40 @@ class BoundTaste:
     def __init__(self, state: State, shelf: Shelf) -> None:
         self._shelf, self._favourites = shelf, state["favourites"]
         self._mean, self._variance = state["mean"], state["variance"]
-        self._sound: FloatArray = np.where(shelf.known, shelf.audio, self._mean)
-        against = (shelf.audio - self._mean) ** 2 / (2 * self._variance)
-        self._anyone: FloatArray = np.where(shelf.known, against, 0).sum(axis=1).astype(np.float32)
-        self._length: RawArray = np.sqrt((shelf.audio.astype(np.float64) ** 2).sum(axis=1))
+        squares = shelf.audio**2
+        self._length: FloatArray = squares.sum(axis=1)
+        weight = 0.5 / self._variance
+        self._anyone: FloatArray = (squares @ weight - 2 * shelf.audio @ (weight * self._mean)).astype(np.float32)
 
-    def columns(self, seen: Seen, rows: IntArray, x: FloatArray) -> None:
-        shelf = self._shelf
+    def columns(self, seen: Seen, looked: Looked, x: FloatArray) -> None:
         yes = np.maximum(seen.signed, 0)
-        size = np.abs(seen.signed)
-        heard, sound = shelf.audio[seen.row], shelf.audio[rows]
-        leaning = seen.signed @ heard / (size.sum() + DOUBT)
-        mean = yes @ heard / (yes.sum() + DOUBT)
-        x[:, 0] = sound @ leaning
-        x[:, 1] = np.sqrt(((sound - mean) ** 2).sum(axis=1))
-        x[:, 2] = sound @ mean / np.maximum(self._length[rows] * np.sqrt(mean @ mean), 1e-6)
-        for place, (theirs, own, many) in enumerate(
-            ((shelf.artist[rows], seen.artist, shelf.artists), (shelf.genre[rows], seen.genre, shelf.genres))
-        ):
-            leans, shares = leanings(own, seen.signed, size, yes, many)
-            x[:, 4 + place], x[:, 6 + place] = leans[theirs], shares[theirs]
-        x[:, 3] = self._fit(seen, rows, yes)
+        mean = yes @ seen.sound / (yes.sum() + DOUBT)
+        leaning = seen.signed @ seen.sound / (seen.size.sum() + DOUBT)
+        toward = looked.sound @ np.stack([leaning, mean], axis=1)
+        length, apart = self._length.take(looked.row), float(mean @ mean)
+        x[:, 0] = toward[:, 0]
+        x[:, 1] = np.sqrt(np.maximum(length - 2 * toward[:, 1] + apart, 0))
+        x[:, 2] = toward[:, 1] / np.maximum(np.sqrt(length * apart), 1e-6)
+        x[:, 3] = self._fit(seen, looked, yes)
+        shelf = self._shelf
+        leans, shares = leanings(seen.artist, seen.signed, seen.size, yes, shelf.artists)
+        x[:, 4], x[:, 6] = leans.take(looked.artist), shares.take(looked.artist)
+        leans, shares = leanings(seen.genre, seen.signed, seen.size, yes, shelf.genres)
+        x[:, 5], x[:, 7] = leans.take(looked.genre), shares.take(looked.genre)
         x[:, 8] = np.log1p(len(seen.row))
         x[:, 9] = ((seen.liked > 0).sum() + DOUBT / 2) / (len(seen.row) + DOUBT)
 
-    def _fit(self, seen: Seen, rows: IntArray, yes: FloatArray) -> FloatArray:
+    def _fit(self, seen: Seen, looked: Looked, yes: FloatArray) -> FloatArray:
         """Under a Gaussian of what the listener liked, with a variance a feature, shrunk to that of all likes."""
-        heard, many = self._sound[seen.row], yes.sum() + SHRINK
-        mean = (yes @ heard + SHRINK * self._mean) / many
-        variance = (yes @ (heard - mean) ** 2 + SHRINK * self._variance) / many
-        sound = self._sound[rows]
-        level = np.float32(0.5 * np.log(self._variance / variance).sum())
-        own: FloatArray = ((sound - mean) ** 2) @ (0.5 / variance)
-        return self._anyone[rows] - own + level
+        many = yes.sum() + SHRINK
+        mean = (yes @ seen.sound + SHRINK * self._mean) / many
+        variance = (yes @ (seen.sound - mean) ** 2 + SHRINK * self._variance) / many
+        weight = 0.5 / variance
+        level = 0.5 * np.log(self._variance / variance).sum() - mean**2 @ weight
+        level += self._mean**2 @ (0.5 / self._variance)
+        own: FloatArray = looked.sound**2 @ weight - looked.sound @ (2 * weight * mean)
+        found: FloatArray = self._anyone.take(looked.row) + np.float32(level) - own
+        return found
 
     def candidates(self, seen: Seen, most: int) -> IntArray:
         """The most liked items of the listener's favourite artists, an item of each in turn."""
