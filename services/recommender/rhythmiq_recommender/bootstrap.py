@@ -26,12 +26,19 @@ from rhythmiq_mesh.profiles import GrpcProfiles
 from rhythmiq_mesh.server import Server, Service
 from rhythmiq_recommender.blocks.bootstrap import block_service
 from rhythmiq_recommender.blocks.model import COLLECTION as BLOCKS
+from rhythmiq_recommender.blocks.mongo import NAMED_IN as BLOCKS_NAMED_IN
 from rhythmiq_recommender.blocks.mongo import MongoBlocks
 from rhythmiq_recommender.catalog_servicer import CatalogServicer
 from rhythmiq_recommender.compat import RecommendLikeSpotify
 from rhythmiq_recommender.compat_servicer import CompatServicer
 from rhythmiq_recommender.config import RecommenderSettings
-from rhythmiq_recommender.copied_ports import CopiedHistories, CopiedLeanings, CopiedListeners, CopiedReadings
+from rhythmiq_recommender.copied_ports import (
+    CopiedBlocks,
+    CopiedHistories,
+    CopiedLeanings,
+    CopiedListeners,
+    CopiedReadings,
+)
 from rhythmiq_recommender.follow import CatalogFollower
 from rhythmiq_recommender.gateways import PreferenceLeanings, ProfileListeners, VariableReadings
 from rhythmiq_recommender.gather import Sources
@@ -61,8 +68,9 @@ def bootstrap(settings: RecommenderSettings) -> Server:
     store = database(client, settings.mongo_database)
     items = MongoItems(store)
     catalog = CatalogFollower(MongoItemFeed(store))
-    changes = ChangeFeed(store, {EPOCHS: "_id"})
-    interactions, blocks = MongoInteractions(store, changing=changes.changing), MongoBlocks(store)
+    changes = ChangeFeed(store, {EPOCHS: "_id"} | BLOCKS_NAMED_IN)
+    interactions = MongoInteractions(store, changing=changes.changing)
+    stored_blocks = MongoBlocks(store, changing=changes.changing)
     clock, tokens = SystemClock(), PageTokens(settings.page_token_key.get_secret_value().encode())
     stored_histories = MongoHistories(store, clock)
     retention = timedelta(days=settings.interaction_retention_days)
@@ -75,12 +83,13 @@ def bootstrap(settings: RecommenderSettings) -> Server:
     leanings = CopiedLeanings(PreferenceLeanings(preference), most=most)
     readings = CopiedReadings(VariableReadings(variable), most=most)
     histories = CopiedHistories(stored_histories, most=most, retention=retention, clock=clock)
+    blocks = CopiedBlocks(stored_blocks, most=most)
     # Copies that nobody vouches for are none.
     followers = [
         Follower(changes_at(profile), [listeners.copies], of="profiles"),
         Follower(changes_at(preference), [leanings.copies], of="preferences"),
         Follower(changes_at(variable), [readings.copies], of="variables"),
-        Follower(changes.watch, [histories.copies], of="interactions"),
+        Follower(changes.watch, [histories.copies, blocks.copies], of="interactions and blocks"),
     ]
     models = serving_models(
         settings.model_store,
@@ -141,25 +150,25 @@ def bootstrap(settings: RecommenderSettings) -> Server:
                 retention=retention,
             ),
             block_service(
-                blocks,
+                stored_blocks,
                 items=CatalogItems(catalog, MongoItemIds(store)),
                 profiles=profiles,
                 clock=clock,
                 tokens=tokens,
             ),
-            children_service({INTERACTIONS: CountInteractions(interactions), BLOCKS: blocks.count}),
+            children_service({INTERACTIONS: CountInteractions(interactions), BLOCKS: stored_blocks.count}),
         ],
         start=[
             items.ensure_indexes,
             interactions.ensure_indexes,
-            blocks.ensure_indexes,
+            stored_blocks.ensure_indexes,
             stored_histories.ensure_indexes,
             catalog.load,
             *models.start,
         ],
         background=[
             catalog.follow,
-            Upkeep(blocks, profiles, clock, settings.upkeep_seconds),
+            Upkeep(stored_blocks, profiles, clock, settings.upkeep_seconds),
             *([changes.follow, *followers] if most else ()),
             *models.background,
         ],

@@ -11,14 +11,18 @@ from typing import Final
 
 from rhythmiq_mesh.clocks import Clock
 from rhythmiq_mesh.copies import LIFE, Copies
+from rhythmiq_recommender.blocks.model import Blocked
 from rhythmiq_recommender.learning.history import History
-from rhythmiq_recommender.recommend_ports import Histories, Leanings, Listeners, Readings
+from rhythmiq_recommender.recommend_ports import Blocks, Histories, Leanings, Listeners, Readings
 from rhythmiq_recommender.situation import Leaning, Listener, Reading
 
 _LEANINGS: Final = 10
 """An average listener's preferences; at about 350 bytes."""
 _EVENTS: Final = 50
 """Events in an average listener's history; at 40 bytes."""
+
+_BLOCKS: Final = 5
+"""An average listener's blocks; at about 100 bytes."""
 
 
 class CopiedListeners:
@@ -65,6 +69,20 @@ class CopiedHistories:
 
     async def history(self, profile_id: str) -> History:
         return (await self.copies.get(profile_id)).value
+
+
+class CopiedBlocks:
+    """Blocks."""
+
+    def __init__(self, blocks: Blocks, *, most: int) -> None:
+        self.copies = Copies(blocks.blocked, most=_BLOCKS * most, size=_blocks)
+
+    async def blocked(self, profile_id: str) -> Blocked:
+        return (await self.copies.get(profile_id)).value
+
+
+def _blocks(found: Blocked) -> int:
+    return max(1, len(found.item_ids) + len(found.artists))
 
 
 def _count(found: Sized) -> int:

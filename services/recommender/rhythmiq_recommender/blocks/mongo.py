@@ -7,11 +7,15 @@ from typing import Final
 
 from pymongo.errors import DuplicateKeyError
 
+from rhythmiq_mesh.change_feed import Changing, unwatched
 from rhythmiq_mesh.errors import Aborted
 from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.mongo import Database, Document, Session, operation, read
 from rhythmiq_mesh.mongo_children import MongoChildren, MongoCounters, mark
 from rhythmiq_recommender.blocks.model import COLLECTION, LIMIT, Block, Blocked, BlockExists, BlockLimitReached
+
+NAMED_IN: Final = {"blocks": "profile_id", "counters": "_id"}
+"""For ChangeFeed: what deletes a block changes its profile's counter too."""
 
 _KEY: Final = "key"
 _READ_SECONDS: Final = 1.0
@@ -21,8 +25,8 @@ _READ_SECONDS: Final = 1.0
 class MongoBlocks(MongoChildren[Block]):
     """BlockRepository on the collections `blocks` and `counters`."""
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database, COLLECTION, _block)
+    def __init__(self, database: Database, *, changing: Changing = unwatched) -> None:
+        super().__init__(database, COLLECTION, _block, changing=changing)
         self._counters = MongoCounters(database)
 
     async def ensure_indexes(self) -> None:

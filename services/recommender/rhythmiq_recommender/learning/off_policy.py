@@ -78,7 +78,9 @@ def off_policy(
     weight = target / propensity
     cut = np.minimum(weight, clip)
     _, owner = np.unique(listener, return_inverse=True)
-    sums = np.stack([np.bincount(owner, weights=each) for each in (cut * reward, cut, reward, np.ones(len(cut)))])
+    sums = np.stack(
+        [np.bincount(owner, weights=each).astype(np.float64) for each in (cut * reward, cut, reward, np.ones(len(cut)))]
+    )
     found, drawn = _values(sums.sum(axis=1)), _bootstrapped(sums, draws, seed)
     estimates = [
         Estimate(value, *_interval(drawn[:, column])) for column, value in enumerate(found.reshape(-1).tolist())
