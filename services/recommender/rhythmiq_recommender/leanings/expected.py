@@ -43,7 +43,7 @@ class Rules:
     interval: float = 0.9
     """Mass of the credible interval."""
     prior: float = 1.0
-    """Occurrences that the Beta prior around the expected share is worth."""
+    """Occurrences that the Beta prior around the expected share is worth, counted in the rarer of yes and no."""
     hearings: float = 3.0
     """Decayed hearings that a leaning rests on at least …"""
     items: int = 2
@@ -172,8 +172,10 @@ class _Fit:
 
     def _posterior(self, mass: Masses, expected: Masses) -> tuple[Masses, Masses]:
         """Logarithms of the odds ratio against `expected`: of the mean, and of the low end of the interval."""
-        yes = self._rules.prior + mass
-        no = self._rules.prior * (1 / expected - 1) + np.maximum(self._total - mass, 0)
+        # Of whichever is rarer, having the value or not, the prior has seen `prior` occurrences.
+        prior = self._rules.prior / np.minimum(expected, 1 - expected)
+        yes = prior * expected + mass
+        no = prior * (1 - expected) + np.maximum(self._total - mass, 0)
         low = betaincinv(yes, no, (1 - self._rules.interval) / 2)
         return _logit(yes / (yes + no)) - _logit(expected), _logit(low) - _logit(expected)
 
