@@ -26,3 +26,9 @@ class TrainingSettings(BaseSettings):
         default=Path("training"),
         description="Where runs keep the outputs of their steps, to go on after an interruption.",
     )
+    training_attempts: int = Field(
+        default=5,
+        ge=1,
+        le=100,
+        description="How often a step is tried while the database, the store or the scheduler is away.",
+    )

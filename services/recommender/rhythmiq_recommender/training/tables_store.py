@@ -1,4 +1,4 @@
-"""Listens and catalogues as files: NumPy's own format without objects in it, and names as JSON. Nothing is pickled."""
+"""Listens, catalogues and frames as files: arrays without objects in them, and names as JSON. Nothing is pickled."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhythmiq_recommender.learning.encoding import KINDS
+from rhythmiq_recommender.learning.features import Frame
 from rhythmiq_recommender.learning.listening import Catalogue, Listens
 
 Columns = Mapping[str, NDArray[Any]]
@@ -19,6 +20,7 @@ CATALOGUE: Final = "catalogue.npz"
 NAMES: Final = "names.json"
 _CHUNK: Final = "listens-{:05}.npz"
 _NAME_COLUMNS: Final = ("artist_names", "genre_names")
+_FRAME_COLUMNS: Final = ("x", "query", "item", "label", "positives", "user")
 _LISTEN_TYPES: Final[Mapping[str, type[np.generic]]] = {
     "listener": np.int32,
     "item": np.int32,
@@ -90,3 +92,16 @@ def _listens(columns: Columns) -> Listens:
 def _chunks(folder: Path) -> Iterator[dict[str, NDArray[Any]]]:
     for path in sorted(folder.glob("listens-*.npz")):
         yield read_columns(path)
+
+
+def write_frame(path: Path, frame: Frame) -> None:
+    """Writes a frame; its names stand in it as text."""
+    columns = {name: getattr(frame, name) for name in _FRAME_COLUMNS}
+    write_columns(path, {**columns, "names": np.array(frame.names)})
+
+
+def read_frame(path: Path) -> Frame:
+    """What `write_frame` wrote."""
+    columns: dict[str, Any] = read_columns(path)
+    names = tuple(map(str, columns.pop("names")))
+    return Frame(names, **columns)
