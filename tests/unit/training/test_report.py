@@ -19,7 +19,7 @@ def interval(mean: float) -> dict[str, float]:
 
 def document(**other: Any) -> dict[str, Any]:
     quality = {
-        name: {key: interval(value + shift) for shift, key in enumerate(("ndcg", "recall", "hr", "mrr"))}
+        name: {key: interval(value + shift) for shift, key in enumerate(("ndcg@10", "recall@10", "hr@10", "mrr@10"))}
         for name, value in {"model": 0.31, "promoted model": 0.28, "prior": 0.12, "popularity": 0.11}.items()
     }
     return {
@@ -37,10 +37,13 @@ def document(**other: Any) -> dict[str, Any]:
             "times": {"first": "2025-01-01"},
             "surroundings": {"activity": 0.4},
         },
-        "metrics": {"NDCG@10": "ndcg", "Recall@10": "recall"},
+        "metrics": {"NDCG@10": "ndcg@10", "Recall@10": "recall@10"},
         "quality": quality,
         "context": {"with surroundings": interval(0.31), "without": interval(0.27)},
-        "ablation": {"feature_groups": {"taste": 0.05, "popularity": -0.01}, "environment_kinds": {"activity": 0.02}},
+        "ablation": {
+            "feature_groups": {"taste": interval(0.05), "popularity": interval(-0.01)},
+            "environment_kinds": {"activity": interval(0.02)},
+        },
         "importance": [{"feature": "item_knn", "group": "item-to-item", "share": 0.6}],
         "cold_start": [
             {"interactions": "0", "queries": 10, "quality": {"model": interval(0.2), "popularity": interval(0.1)}},
@@ -108,7 +111,13 @@ def test_what_the_document_holds_is_on_the_page(said: str) -> None:
 def test_estimates_and_experiments_are_shown_where_there_are_any() -> None:
     text = page(
         document(
-            off_policy={"rows": 5000, "effective": 812.5, "estimates": {"SNIPS": interval(0.21)}},
+            off_policy={
+                "rows": 5000,
+                "effective": 812.5,
+                "mean_weight": 0.98,
+                "clipped": 0,
+                "estimates": {"SNIPS": interval(0.21)},
+            },
             experiment={
                 "name": "autumn",
                 "version": "b",
@@ -134,7 +143,7 @@ def test_names_cannot_break_out_of_the_page() -> None:
     other = document(
         run=document()["run"] | {"name": evil},
         quality={evil: document()["quality"]["model"]},
-        ablation={"feature_groups": {evil: 0.1}, "environment_kinds": {}},
+        ablation={"feature_groups": {evil: interval(0.1)}, "environment_kinds": {}},
     )
     assert "<script>" not in page(other)
 
@@ -148,7 +157,7 @@ def test_a_document_without_cold_start_trials_or_points_still_gives_a_page() -> 
             ablation={"feature_groups": {}, "environment_kinds": {}},
         )
     )
-    assert "no query of a new listener" in text
+    assert "nothing to judge by" in text
     assert "not known" in text
 
 

@@ -41,13 +41,14 @@ def intervals(rows: Sequence[tuple[str, Interval]], axis: str, ours: str = "mode
         return _svg(figure, f"{axis} with 95% intervals: {', '.join(name for name, _ in rows)}")
 
 
-def losses(rows: Sequence[tuple[str, float]], axis: str) -> str:
-    """What is lost without each; gains (it would be better left out) in another colour."""
+def losses(rows: Sequence[tuple[str, Interval]], axis: str) -> str:
+    """What is lost without each, with intervals; gains (it would be better left out) in another colour."""
     with mpl.rc_context(_STYLE):
         figure, axes = _canvas(0.28 * len(rows) + 0.7)
-        ordered = sorted(rows, key=lambda row: (row[1], row[0]))
-        colours = [_OURS if loss >= 0 else _LOSS for _, loss in ordered]
-        axes.barh(range(len(ordered)), [loss for _, loss in ordered], color=colours, height=0.62)
+        ordered = sorted(rows, key=lambda row: (row[1]["mean"], row[0]))
+        for place, (_, value) in enumerate(ordered):
+            axes.barh(place, value["mean"], color=_OURS if value["mean"] >= 0 else _LOSS, height=0.62)
+            axes.plot([value["low"], value["high"]], [place, place], color="#212529", linewidth=1.2)
         axes.set_yticks(range(len(ordered)), [name for name, _ in ordered])
         axes.axvline(0, color="#212529", linewidth=0.8)
         axes.set_xlabel(axis)

@@ -17,6 +17,7 @@ from rhythmiq_recommender.training.steps import write_json
 FORMAT: Final = "rhythmiq-training-report"
 FORMAT_VERSION: Final = 1
 PAGE, DOCUMENT = "report.html", "report.json"
+_MEASURED: Final = "ndcg@10"
 _UNKNOWN: Final = "not known"
 MOST_FEATURES: Final = 25
 """Features that the page shows; the document has all."""
@@ -44,7 +45,7 @@ def page(document: Document) -> str:
 def _pictures(report: Document) -> dict[str, Markup]:
     """SVG of our own making; where there is nothing to draw there is no picture."""
     quality = report["quality"]
-    drawn = {"quality": plots.intervals([(name, value["ndcg"]) for name, value in quality.items()], METRIC)}
+    drawn = {"quality": plots.intervals([(name, value[_MEASURED]) for name, value in quality.items()], METRIC)}
     losses = f"{METRIC} lost without it"
     for name in ("feature_groups", "environment_kinds"):
         rows = list(report["ablation"][name].items())
