@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -12,10 +18,11 @@ import planted
 import pymongo
 from drafts import draft
 
-from rhythmiq.recommender.v1 import item_pb2
+from rhythmiq.type.v1 import audio_pb2
 from rhythmiq_mesh.mongo import connect, database
 from rhythmiq_recommender.learning.encoding import CATEGORIES
-from rhythmiq_recommender.learning.listening import TYPES
+from rhythmiq_recommender.learning.listening import AUDIO_NAMES, TYPES
+from rhythmiq_recommender.models.registry import Registry
 from rhythmiq_recommender.mongo import MongoItems
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -28,16 +35,15 @@ async def plant(uri: str, name: str, *, only: str = "", listeners: int = LISTENE
     client = connect(uri, app="test")
     try:
         world = planted.catalogue()
+        energy = 1 / (1 + np.exp(-world.audio[:, AUDIO_NAMES.index("energy")].astype(np.float64)))
         drafts = [
             draft(
                 number,
                 artists=[world.artist_names[world.artist[number]]],
                 genres=[world.genre_names[world.genre[number]]],
                 popularity=float(world.popularity[number]),
-                features=item_pb2.AudioFeatures(energy=float(1 / (1 + np.exp(-world.audio[number, 1])))),
+                features=audio_pb2.AudioFeatures(energy=float(energy[number])),
             )
-            if hasattr(item_pb2, "AudioFeatures")
-            else draft(number)
             for number in range(len(world))
         ]
         await MongoItems(database(client, name)).upsert(drafts, NOW)
@@ -69,3 +75,71 @@ def _environment(codes: Any) -> Mapping[str, float | str]:
     return {
         category.kind: category.value(int(code)) for category, code in zip(CATEGORIES, codes, strict=True) if code >= 0
     }
+
+
+@dataclass
+class Trainer:
+    """The training program as a process, in folders of its own."""
+
+    uri: str
+    database: str
+    folder: Path
+    store: str = ""
+    attempts: int = 3
+    arguments: Sequence[str] = ("--trials=2", "--run=nightly")
+
+    @property
+    def model_store(self) -> str:
+        return self.store or (self.folder / "models").as_uri()
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.model_store)
+
+    @property
+    def run_folder(self) -> Path:
+        return self.folder / "runs" / "nightly"
+
+    def start(self, *more: str) -> subprocess.Popen[str]:
+        """With standard error as text, line by line."""
+        settings = {
+            "MONGO_URI": self.uri,
+            "MONGO_DATABASE": self.database,
+            "MODEL_STORE": self.model_store,
+            "TRAINING_FOLDER": str(self.folder / "runs"),
+            "TRAINING_ATTEMPTS": str(self.attempts),
+        }
+        return subprocess.Popen(
+            [sys.executable, "-m", "rhythmiq_recommender.training", *self.arguments, *more],
+            env=dict(os.environ) | {f"RHYTHMIQ_RECOMMENDER_{name}": value for name, value in settings.items()},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *more: str) -> tuple[int, str]:
+        """To its end: exit code, and what it said."""
+        with self.start(*more) as program:
+            said, _ = program.communicate(timeout=200)
+            return program.returncode, said
+
+    def run_until(self, line: str) -> str:
+        """Kills it (SIGKILL) as soon as it says a line with that in it; returns what it had said."""
+        said = ""
+        with self.start() as program:
+            assert program.stdout is not None
+            for each in program.stdout:
+                said += each
+                if line in each:
+                    program.kill()
+                    break
+        assert line in said, said
+        return said
+
+    def result(self) -> dict[str, Any]:
+        """All that the run made and that must not depend on interruptions."""
+        package = self.run_folder / "package" / "package"
+        report = json.loads((self.run_folder / "report" / "report.json").read_text())
+        report["run"].pop("as_of")
+        files = {path.name: path.read_bytes() for path in sorted(package.iterdir())}
+        return {"files": files, "report": report, "channel": self.registry.channel("track", "all").promoted}

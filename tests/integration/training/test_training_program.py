@@ -1,0 +1,271 @@
+"""The training program over a real database and store: whatever interrupts it, it ends with the same result or says why.
+
+The program runs as a process of its own, as the command and a CronJob start it, and is killed with SIGKILL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pymongo
+import pytest
+from mongod import Mongod, free_port
+from training_world import Trainer, plant
+
+from rhythmiq_recommender.learning.package import load
+
+STEPS = ("extract", "features", "select", "fit", "evaluate", "package", "report", "publish", "promote")
+DATABASE = "training_test"
+TRACK = ("track", "all")
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database in which listeners have done things."""
+    server = Mongod(tmp_path_factory.mktemp("mongo"))
+    server.start()
+    asyncio.run(plant(server.uri, DATABASE))
+    yield server.uri
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(uri: str, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
+    """A run that nothing happened to."""
+    trainer = Trainer(uri, DATABASE, tmp_path_factory.mktemp("undisturbed"))
+    code, said = trainer.run()
+    assert code == 0, said
+    return trainer
+
+
+@pytest.fixture
+def trainer(uri: str, tmp_path: Path) -> Trainer:
+    return Trainer(uri, DATABASE, tmp_path)
+
+
+def test_a_first_run_learns_what_was_planted_and_promotes_it(undisturbed: Trainer) -> None:
+    result = undisturbed.result()
+    assert result["channel"] == "nightly"
+    report = result["report"]
+    assert report["decision"]["better"]
+    quality = {name: value["ndcg@10"]["mean"] for name, value in report["quality"].items()}
+    assert set(quality) == {"model", "popularity", "personalised most-popular", "item-kNN", "prior"}
+    assert quality["model"] == max(quality.values())
+    # Running calls for energy; the weather is known as well, and means nothing.
+    assert report["context"]["difference"]["low"] > 0
+    kinds = report["ablation"]["environment_kinds"]
+    assert kinds["activity"]["low"] > 0 > kinds["weather"]["low"]
+    page = (undisturbed.run_folder / "report" / "report.html").read_text()
+    assert "better than prior and popularity" in page
+    undisturbed.registry.fetch(*TRACK, "nightly", undisturbed.folder / "fetched")
+    assert load(undisturbed.folder / "fetched").manifest.metrics["model"]["ndcg@10"]["mean"] == quality["model"]
+
+
+def test_killed_at_every_step_and_restarted_it_ends_as_if_undisturbed(trainer: Trainer, undisturbed: Trainer) -> None:
+    for number, step in enumerate(STEPS):
+        said = trainer.run_until(f"{step}: begun")
+        # What was done before stays done: only the step that the kill interrupted is begun again.
+        assert said.count(": begun") <= 2, said
+        assert said.count(": done before") >= number - 1, said
+    code, said = trainer.run()
+    assert code == 0, said
+    assert trainer.result() == undisturbed.result()
+
+
+def test_killed_in_the_middle_of_selection_it_ends_with_the_same_trials(trainer: Trainer, undisturbed: Trainer) -> None:
+    trainer.arguments = ("--trials=2", "--run=nightly")
+    trainer.run_until("select: begun")
+    journal = trainer.run_folder / "select" / "journal.log"
+    with trainer.start() as program:
+        while program.poll() is None and not (journal.exists() and journal.stat().st_size > 600):
+            pass
+        program.kill()
+    code, said = trainer.run()
+    assert code == 0, said
+    assert trainer.result() == undisturbed.result()
+
+
+@pytest.mark.parametrize("name", ["features/train-0.npz", "select/selected.json", "fit/model.txt"])
+def test_changed_outputs_of_a_step_are_noticed_and_made_anew(trainer: Trainer, undisturbed: Trainer, name: str) -> None:
+    trainer.run_until("evaluate: begun")
+    path = trainer.run_folder / name
+    path.write_bytes(path.read_bytes()[:-7] + b"changed")
+    code, said = trainer.run()
+    assert code == 0, said
+    assert f"{Path(name).name} is not what was written" in said
+    assert trainer.result() == undisturbed.result()
+
+
+def test_a_finished_run_is_told_again_and_changes_nothing(undisturbed: Trainer, tmp_path: Path) -> None:
+    before = undisturbed.registry.channel(*TRACK)
+    code, said = undisturbed.run(f"--report={tmp_path}/out")
+    assert code == 0
+    assert "begun" not in said
+    assert "track/all/nightly: promoted" in said
+    assert undisturbed.registry.channel(*TRACK) == before
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["version"] == "nightly"
+    assert (tmp_path / "out" / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_model_no_better_than_the_promoted_one_is_published_and_not_promoted(undisturbed: Trainer) -> None:
+    undisturbed.arguments = ("--trials=2", "--run=second")
+    try:
+        code, said = undisturbed.run()
+    finally:
+        undisturbed.arguments = ("--trials=2", "--run=nightly")
+    assert code == 0
+    assert "second: not promoted: not better by 0.01" in said
+    assert "against promoted model" in said
+    assert undisturbed.registry.versions(*TRACK) == ["nightly", "second"]
+    assert undisturbed.registry.channel(*TRACK).promoted == "nightly"
+    report = json.loads((undisturbed.folder / "runs" / "second" / "report" / "report.json").read_text())
+    assert "promoted model" in report["quality"]
+    assert "know part of the hold-out" in report["notes"][0]
+
+
+def test_no_promote_publishes_only(trainer: Trainer) -> None:
+    code, said = trainer.run("--no-promote")
+    assert code == 0
+    assert "nightly: published: better than" in said
+    assert trainer.registry.versions(*TRACK) == ["nightly"]
+    assert trainer.registry.channel(*TRACK).promoted is None
+
+
+def test_a_promotion_by_someone_else_meanwhile_is_not_undone(trainer: Trainer, undisturbed: Trainer) -> None:
+    trainer.run_until("promote: begun")
+    trainer.run_folder.joinpath("promote", "done.json").unlink(missing_ok=True)
+    trainer.registry.publish(undisturbed.run_folder / "package" / "package", *TRACK, "nightly")
+    other = Trainer(trainer.uri, DATABASE, trainer.folder, arguments=("--trials=1", "--run=other", "--margin=0"))
+    if trainer.registry.channel(*TRACK).promoted is not None:
+        trainer.registry.rollback(*TRACK)
+    code, said = other.run()
+    assert "other: promoted" in said, said
+    code, said = trainer.run()
+    assert code == 0
+    assert "other was promoted meanwhile" in said
+    assert trainer.registry.channel(*TRACK).promoted == "other"
+
+
+def test_other_settings_under_a_used_name_are_refused(undisturbed: Trainer) -> None:
+    code, said = undisturbed.run("--seed=8")
+    assert code == 7
+    assert "seed 7, now 8" in said
+
+
+@pytest.mark.parametrize("wrong", ["--kind=film", "--trials=0", "--margin=7", "--minutes=-1"])
+def test_wrong_options_are_usage_errors(trainer: Trainer, wrong: str) -> None:
+    code, said = trainer.run(wrong)
+    assert code == 2
+    assert wrong.partition("=")[0] in said
+    assert "Traceback" not in said
+
+
+def test_two_at_once_are_kept_apart(trainer: Trainer) -> None:
+    with trainer.start() as first:
+        assert first.stdout is not None
+        while "begun" not in first.stdout.readline():
+            pass
+        code, said = trainer.run()
+        first.kill()
+    assert code == 7
+    assert "is going on already" in said
+
+
+def test_a_database_that_stays_away_fails_plainly_and_promotes_nothing(tmp_path: Path) -> None:
+    away = f"mongodb://127.0.0.1:{free_port()}/?replicaSet=test"
+    trainer = Trainer(away, DATABASE, tmp_path, attempts=2)
+    code, said = trainer.run()
+    assert code == 6
+    assert "tried again in 1 s" in said
+    assert "Step extract failed after 2 attempts: the database is away" in said
+    assert "Nothing was promoted" in said
+    assert trainer.registry.channel(*TRACK).revision == 0
+
+
+def test_a_database_that_comes_back_is_waited_for(mongod: Mongod, tmp_path: Path) -> None:
+    asyncio.run(plant(mongod.uri, DATABASE))
+    trainer = Trainer(mongod.uri, DATABASE, tmp_path, attempts=20)
+    mongod.kill()
+    with trainer.start() as program:
+        assert program.stdout is not None
+        while "tried again" not in (line := program.stdout.readline()):
+            assert line
+        mongod.start()
+        said, _ = program.communicate(timeout=200)
+    assert program.returncode == 0, said
+    assert "nightly: promoted" in said
+
+
+def test_a_store_that_is_away_fails_plainly_and_the_same_command_goes_on(
+    trainer: Trainer, undisturbed: Trainer
+) -> None:
+    trainer.run_until("publish: begun")
+    trainer.run_folder.joinpath("publish", "done.json").unlink(missing_ok=True)
+    models = trainer.folder / "models"
+    models.rename(trainer.folder / "away") if models.exists() else None
+    models.write_text("in the way of the store")
+    trainer.attempts = 2
+    code, said = trainer.run()
+    assert code == 6
+    assert "Step publish failed after 2 attempts" in said
+    assert "Nothing was promoted" in said
+    models.unlink()
+    code, said = trainer.run()
+    assert code == 0, said
+    assert trainer.result() == undisturbed.result()
+
+
+def test_a_broken_promoted_model_is_said_to_be_broken_and_replaced(trainer: Trainer, undisturbed: Trainer) -> None:
+    trainer.registry.publish(undisturbed.run_folder / "package" / "package", *TRACK, "nightly")
+    trainer.registry.promote(*TRACK, "nightly")
+    model = trainer.folder / "models" / "packages" / "track" / "all" / "nightly" / "model.txt"
+    model.write_bytes(model.read_bytes()[:-50])
+    trainer.arguments = ("--trials=1", "--run=repaired")
+    code, said = trainer.run()
+    assert code == 0, said
+    assert "repaired: promoted" in said
+    report = json.loads((trainer.folder / "runs" / "repaired" / "report" / "report.json").read_text())
+    assert "cannot be used, so it was not compared with" in report["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("only", "said"), [("SKIP", "one class"), ("LIKE", "one class"), ("IMPRESSION", "no interactions")]
+)
+async def test_data_of_one_class_are_refused_and_the_old_model_stays(
+    uri: str, tmp_path: Path, undisturbed: Trainer, only: str, said: str
+) -> None:
+    name = f"one_class_{only.lower()}"
+    await plant(uri, name, only=only)
+    trainer = Trainer(uri, name, tmp_path, store=undisturbed.model_store)
+    before = trainer.registry.channel(*TRACK)
+    code, told = await asyncio.to_thread(trainer.run)
+    assert code == 1
+    assert said in told
+    assert "what listeners have stays" in told
+    assert trainer.registry.channel(*TRACK) == before
+    # It has ended: the same again says the same, and reads nothing.
+    assert "begun" not in (await asyncio.to_thread(trainer.run))[1]
+
+
+async def test_an_empty_database_and_too_little_are_refused_with_what_is_missing(uri: str, tmp_path: Path) -> None:
+    trainer = Trainer(uri, "nothing_there", tmp_path)
+    code, said = await asyncio.to_thread(trainer.run)
+    assert (code, "there are no interactions with tracks" in said.lower()) == (1, True)
+    await plant(uri, "too_little", listeners=4)
+    trainer = Trainer(uri, "too_little", tmp_path, arguments=("--run=little",))
+    code, said = await asyncio.to_thread(trainer.run)
+    assert code == 1
+    assert "4 listeners (at least 30)" in said
+
+
+def test_no_profile_id_is_in_any_file_of_a_run(undisturbed: Trainer) -> None:
+    with pymongo.MongoClient[dict[str, str]](undisturbed.uri) as client:
+        profiles = client[DATABASE]["interactions"].distinct("profile_id")
+    assert profiles
+    written = b"".join(path.read_bytes() for path in undisturbed.run_folder.rglob("*") if path.is_file())
+    for profile_id in map(str, profiles):
+        assert profile_id.encode() not in written
+        assert bytes.fromhex(profile_id.replace("-", "")) not in written
