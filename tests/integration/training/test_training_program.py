@@ -1,4 +1,4 @@
-"""The training program over a real database and store: whatever interrupts it, it ends with the same result or says why.
+"""The training program over a real database and store: interrupted, it ends with the same result, or says why not.
 
 The program runs as a process of its own, as the command and a CronJob start it, and is killed with SIGKILL.
 """

@@ -17,10 +17,13 @@ import pytest
 from packages import trained
 
 from rhythmiq_recommender.learning import package
+from rhythmiq_recommender.learning.features import Frame
 from rhythmiq_recommender.learning.history import EMPTY
+from rhythmiq_recommender.learning.model_text import checked
 from rhythmiq_recommender.learning.package import FILES, MANIFEST, MODEL, SIGNALS, BadModel, load, read_manifest, save
 from rhythmiq_recommender.learning.ranker import fit, predict
 from rhythmiq_recommender.learning.scorer import Asking
+from rhythmiq_recommender.learning.served.registry import SERVED_NAMES
 
 
 @pytest.fixture
@@ -156,7 +159,7 @@ def line(text: bytes, name: bytes, value: bytes) -> bytes:
         (b"leaf_value", b"nan 1 2", "leaf_value"),
         (b"leaf_value", b"1 2 3", "leaf_value"),
         (b"leaf_value", b"one", "not a number"),
-        (b"threshold", b"inf", "threshold"),
+        (b"threshold", b"nan", "threshold"),
         (b"split_feature", b"9999 0 0 0 0 0 0", "feature that there is not"),
         (b"decision_type", b"99 0 0 0 0 0 0", "decides"),
         (b"left_child", b"0 0 0 0 0 0 0", "not a tree"),
@@ -246,3 +249,14 @@ def test_what_would_be_refused_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(BadModel, match="scale"):
         save(tmp_path, other, one.fit, version="v1", scale=float("inf"))
     assert not (tmp_path / MANIFEST).exists()
+
+
+def test_a_ranker_that_tells_what_is_known_from_what_is_not_is_a_ranker() -> None:
+    """LightGBM writes the threshold of such a split as `inf`."""
+    known = np.random.default_rng(0).random(400) < 0.5
+    x = np.where(known, np.random.default_rng(1).normal(size=400), np.nan).astype(np.float32)[:, None]
+    query = np.repeat(np.arange(20), 20)
+    frame = Frame(SERVED_NAMES[:1], x, query, query, known, np.full(20, 10), np.arange(20))
+    text = fit(frame, rounds=2, parameters={"min_data_in_leaf": 1}).model_to_string()
+    assert "threshold=inf" in text
+    assert checked(text, SERVED_NAMES[:1])

@@ -114,6 +114,8 @@ def _numbers(lines: dict[str, str], name: str, kind: Callable[[str], Any], count
         raise BadText(f"{name} is missing") from None
     except (ValueError, OverflowError):
         raise BadText(f"{name} holds what is not a number") from None
-    if (count is not None and len(found) != count) or not np.isfinite(found).all():
+    # A split of what is known from what is not has an infinite threshold.
+    bad = np.isnan(found) if name == "threshold" else ~np.isfinite(found)
+    if (count is not None and len(found) != count) or bad.any():
         raise BadText(f"{name} does not hold {'finite' if count is None else count} numbers")
     return found
