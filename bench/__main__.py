@@ -1,6 +1,7 @@
 """`python -m bench`: measures speed, prints a table, writes bench/reports/speed.json.
 
-Figures depend on the machine, so each stands beside its limit or its peer, measured in the same run.
+Figures depend on the machine, so each stands beside its limit or its peer, measured in the same run. `--only` measures
+some parts anew and keeps the others as they are in the report.
 """
 
 from __future__ import annotations
@@ -16,16 +17,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import speed
+from bench import speed, training
 from bench.catalogues import catalogues, data_folder
 from bench.interactions import interactions
 
 REPORT = Path(__file__).parent / "reports" / "speed.json"
 MEMORY_LIMIT_MIB = 400
+PARTS = ("requests", "interactions", "training")
 
 
 def rows(report: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
     """What is promised: figure, measured, limit, kept; None where there is no limit, only something to compare with."""
+    trained = training.rows(report["training"]) if "training" in report else []
     full, profile = report["full"], report["profile"]
     memory = full["memory_mib"]["recommender"]
     events = report["interactions"]["by_message_size"]["1000"]["per_second"]
@@ -64,6 +67,7 @@ def rows(report: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
             events >= 5_000,
         ),
         ("Recommender memory", f"{memory} MiB", f"<= {MEMORY_LIMIT_MIB} MB", memory * 1.048576 <= MEMORY_LIMIT_MIB),
+        *trained,
     ]
 
 
@@ -71,15 +75,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--data", help="folder of real data sets (default: RHYTHMIQ_DATA_DIR)")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each measurement")
+    parser.add_argument("--only", choices=PARTS, action="append", help="measure this part (may be repeated)")
     options = parser.parse_args()
+    console = Console()
+    parts = options.only or PARTS
+    if not REPORT.is_file() and set(parts) != set(PARTS):
+        parser.error(f"--only keeps the rest of {REPORT.name}, and there is none: measure everything first")
+    report: dict[str, Any] = json.loads(REPORT.read_text()) if set(parts) != set(PARTS) else {}
     folder = data_folder(options.data)
     with tempfile.TemporaryDirectory() as scratch:
         full, small = catalogues(folder, Path(scratch))
-        report = speed.recommend(full, small=small, seconds=options.seconds)
-        report["interactions"] = interactions(small, seconds=options.seconds)
-    report["catalogue"] = "spotify-tracks" if folder else "generated"
+        if "requests" in parts:
+            report |= speed.recommend(full, small=small, seconds=options.seconds)
+            report["catalogue"] = "spotify-tracks" if folder else "generated"
+        if "interactions" in parts:
+            report["interactions"] = interactions(small, seconds=options.seconds)
+    if "training" in parts:
+        report["training"] = training.training(console)
     report["machine"] = {"cores": os.cpu_count(), "python": platform.python_version(), "kernel": platform.release()}
-    console = Console()
     table = Table("what", "measured", "limit", "kept", title=f"Speed ({report['catalogue']}, {os.cpu_count()} cores)")
     for what, measured, limit, kept in rows(report):
         table.add_row(what, measured, limit, "" if kept is None else "yes" if kept else "NO")

@@ -9,8 +9,12 @@ from numpy.typing import NDArray
 
 from rhythmiq_cli.demo import world as demo
 from rhythmiq_recommender.audio import COUNT, INDEX
+from rhythmiq_recommender.leanings.model import ItemFacts
+from rhythmiq_recommender.leanings.shelf import Shelf
+from rhythmiq_recommender.leanings.shelf import shelf_of as made_of
 from rhythmiq_recommender.learning.encoding import CATEGORIES, CodeArray
-from rhythmiq_recommender.learning.listening import TYPES, Catalogue, Listens, audio_of
+from rhythmiq_recommender.learning.history import LONGEST_HISTORY, History
+from rhythmiq_recommender.learning.listening import IMPRESSION, TYPES, VERDICTS, Catalogue, Listens, audio_of
 from rhythmiq_recommender.learning.tables import IntArray
 
 
@@ -52,6 +56,37 @@ def listens_of(world: demo.World) -> Listens:
         events.position.astype(np.int64),
         events.propensity,
     )
+
+
+def history_of(world: demo.World, listener: int) -> History:
+    """What one listener did with items of all kinds; at most LONGEST_HISTORY, the newest."""
+    events = world.events
+    rows = np.flatnonzero((events.listener == listener) & (events.type != demo.TYPES.index(IMPRESSION)))
+    rows = rows[-LONGEST_HISTORY:]
+    verdict = np.array([VERDICTS[name] for name in demo.TYPES], np.float32)[events.type[rows]]
+    codes = codes_of(world.kept.take(events.session[rows]))
+    return History(_ids(world.items)[events.item[rows]], events.time[rows], verdict, codes)
+
+
+def shelf_of(world: demo.World) -> Shelf:
+    """The catalogue as values to lean towards, with how often everybody has heard each item."""
+    items, tempo = world.items, world.items.audio[:, demo.AUDIO.index("tempo")]
+    ids = _ids(items)
+    named = np.array(items.instrument_names)
+    found = made_of(
+        ItemFacts(
+            bytes(ids[row]).ljust(16, b"\0"),
+            int(items.kind[row]),
+            (items.genre_names[items.genre[row]],),
+            (items.artist_names[items.artist[row]],),
+            tuple(named[items.instruments[row]].tolist()),
+            None if np.isnan(tempo[row]) else float(tempo[row]),
+            float(items.popularity[row]),
+        )
+        for row in range(len(items))
+    )
+    liked = np.array([VERDICTS[name] > 0 for name in demo.TYPES])[world.events.type]
+    return found.heard(ids, np.bincount(world.events.item[liked], minlength=len(items)).astype(np.float64))
 
 
 def codes_of(there: demo.Surroundings) -> CodeArray:

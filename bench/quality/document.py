@@ -23,9 +23,11 @@ def tables(report: dict[str, Any]) -> str:
     parts = []
     for sections in (value for value in report.values() if isinstance(value, list)):
         for section in sections:
-            figures = list(section["targets"])
+            # Sections measured before there were columns without a target have none of these.
+            figures = section.get("columns") or list(section["targets"])
             promised = ", ".join(f"{name} >= {least}" for name, least in section["targets"].items())
-            lines = [f"### {section['title']}", "", section["protocol"], "", f"Promised: {promised}.", ""]
+            lines = [f"### {section['title']}", "", section["protocol"], ""]
+            lines += [f"Promised: {promised}.", ""] if promised else []
             lines += [f"| ranking | {' | '.join(figures)} |", "|---|" + "---|" * len(figures)]
             for row in section["rows"]:
                 name = f"{row['name']} ({row['source']})" if row.get("source") else row["name"]

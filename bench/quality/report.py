@@ -26,6 +26,8 @@ class Row:
     extra: dict[str, Any] = field(default_factory=dict)
     published: str = ""
     ours: bool = False
+    kept: bool | None = None
+    """Whether what is promised of this row holds, where that is more than a figure reaching its target."""
 
     def as_json(self) -> dict[str, Any]:
         """For the report file."""
@@ -34,6 +36,7 @@ class Row:
         found |= {"splits": self.splits} if self.splits else {}
         found |= {"source": self.published} if self.published else {}
         found |= {"ours": True} if self.ours else {}
+        found |= {"kept": self.kept} if self.kept is not None else {}
         return found | ({"extra": self.extra} if self.extra else {})
 
 
@@ -48,6 +51,13 @@ class Section:
     """Figure to the least that is promised of the row that is `ours`."""
     settings: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    beside: tuple[str, ...] = ()
+    """Figures that are shown as well, and of which nothing is promised."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All figures that are shown."""
+        return (*self.beside, *self.targets)
 
     def as_json(self) -> dict[str, Any]:
         """For the report file."""
@@ -55,6 +65,7 @@ class Section:
             "title": self.title,
             "protocol": self.protocol,
             "targets": self.targets,
+            "columns": list(self.columns),
             "settings": self.settings,
             "seconds": round(self.seconds),
             "rows": [row.as_json() for row in self.rows],

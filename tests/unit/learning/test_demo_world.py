@@ -14,6 +14,7 @@ from rhythmiq_recommender.audio import INDEX, MEANS, SDS
 from rhythmiq_recommender.learning import encoding
 from rhythmiq_recommender.learning.listening import AUDIO_NAMES, tables_of
 from rhythmiq_recommender.learning.listening import TYPES as LISTENED
+from rhythmiq_recommender.learning.visits import Ask
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "demo-world.md"
 
@@ -60,6 +61,20 @@ def test_sessions_are_found_again_by_their_gaps(world: World) -> None:
     tracks = (world.items.kind[events.item] == 1) & (events.type != TYPES.index("IMPRESSION"))
     assert tables.events.session is not None
     assert len(np.unique(tables.events.session)) == len(np.unique(events.session[tracks]))
+
+
+def test_what_is_playing_already_is_no_answer(world: World) -> None:
+    tables = tables_of(listens_of(world), catalogue_of(world.items), 1)
+    ask = Ask(tables)
+    visits = ask.between(0, float("inf"), most=400, seed=0)
+    cut = 0
+    for number in range(len(visits)):
+        first = int(visits.first[number])
+        earlier = np.flatnonzero(ask.session[:first] == ask.session[first])
+        cut += len(earlier) > 0
+        for rows in ask.answers(visits, number):
+            assert not np.isin(rows, ask.item[earlier]).any()
+    assert cut > 100, "many visits stand amid a session, some between a start and an end of what is playing"
 
 
 def test_document_names_every_planted_effect_with_its_size() -> None:

@@ -23,11 +23,11 @@ DAYS: Final = 60
 FAME: Final = 0.5
 """Log-odds of a standard deviation of popularity: what is well known is chosen more, whatever the taste."""
 SHARED: Final[Mapping[str, float]] = {
-    "activity": 0.9, "local_time": 0.95, "ambient_noise": 0.8, "company": 0.75, "weather": 0.75, "temperature": 0.5,
+    "activity": 0.95, "local_time": 0.95, "ambient_noise": 0.85, "company": 0.85, "weather": 0.8, "temperature": 0.6,
     "place_type": 0.6, "audio_output": 0.6, "heart_rate": 0.4, "speed": 0.4, "illuminance": 0.4, "humidity": 0.3,
 }  # fmt: skip
 """Chance that a listener shares a kind at all."""
-MEASURED: Final = 0.9
+MEASURED: Final = 0.95
 """Chance that a shared kind has a value in a session."""
 
 _CHOICES: Final = 700

@@ -2,7 +2,8 @@
 
 One query a session (a visit), at its start or at a random place in it. What the listener did strictly before is the
 trail, the surroundings are those at that moment, and the answers are the items whose verdicts in the rest of the
-session add up to a yes. The signals that are asked were fitted on strictly earlier events.
+session add up to a yes, and that were not played in it before: what is playing already is nobody's next item, and
+would be foretold too easily. The signals that are asked were fitted on strictly earlier events.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Ask:
         self.tables = tables
         self.user, self.item, self.session = events.user, events.item, events.session
         self.time, self.start, self.verdict = events.time, events.start, events.rating
+        opens = np.r_[True, self.session[1:] != self.session[:-1]]
+        self._opened: IntArray = np.maximum.accumulate(np.where(opens, np.arange(len(events)), 0))
         unknown = np.full(len(events), -1, np.int8)
         named = tables.context.categories
         self.codes: NDArray[np.int8] = np.stack(
@@ -104,10 +107,12 @@ class Ask:
         return Seen(reader.shelf, trail, time, self.codes[first])
 
     def answers(self, visits: Visits, number: int) -> tuple[IntArray, IntArray]:
-        """(liked, disliked) rows of the rest of the session."""
-        rest = slice(int(visits.first[number]), int(visits.last[number]))
+        """(liked, disliked) rows of the rest of the session, without what was in it before."""
+        first = int(visits.first[number])
+        rest = slice(first, int(visits.last[number]))
         items, inverse = np.unique(self.item[rest], return_inverse=True)
         total = np.bincount(inverse, weights=self.verdict[rest])
+        total[np.isin(items, self.item[int(self._opened[min(first, len(self.item) - 1)]) : first])] = 0
         return items[total > 0], items[total < 0]
 
 
