@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import planted
 import pytest
+from packages import CUT, trained
 
 from rhythmiq_recommender.learning.features import usable
-from rhythmiq_recommender.learning.leaks import probe
+from rhythmiq_recommender.learning.leaks import probe, probe_visits
 from rhythmiq_recommender.learning.pipeline import DAY, Slice
 from rhythmiq_recommender.learning.queries import LeakFound, Queries, before, of_rows, of_users
 from rhythmiq_recommender.learning.signals.popularity import Popularity
 from rhythmiq_recommender.learning.signals.signal import Blank, Feature, Pairs, Usable
 from rhythmiq_recommender.learning.tables import FloatArray, Need, Tables, UnfitTables
+from rhythmiq_recommender.learning.visits import Ask
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,39 @@ def test_a_signal_that_kept_later_events_is_caught() -> None:
     worlds: list[Tables] = []
     with pytest.raises(LeakFound, match="item_starts"):
         probe(tables, MOMENT, [Popularity(), Follows(tables)])
+
+
+def test_nothing_that_is_served_knows_the_future() -> None:
+    one = trained()
+    names = probe_visits(one.tables, one.catalogue, 1, CUT)
+    assert {"likes_log", "alike", "soon_chance", "sound_leaning", "lift_item_in_activity", "own_verdict"} <= set(names)
+
+
+def test_served_signals_that_learn_from_later_events_are_caught_by_name() -> None:
+    one = trained()
+    everything = np.arange(len(one.tables.events))
+    with pytest.raises(LeakFound, match="likes_log"):
+        probe_visits(one.tables, one.catalogue, 1, CUT, past=everything)
+    few = np.flatnonzero(np.isin(one.tables.events.user, np.arange(3)))
+    with pytest.raises(LeakFound):
+        probe_visits(one.tables, one.catalogue, 1, CUT, past=few)
+
+
+def test_a_visit_refuses_a_trail_that_is_out_of_order() -> None:
+    one = trained()
+    ask = Ask(one.tables)
+    visits = ask.between(CUT, float("inf"), most=1, seed=0)
+    ask.time = -ask.time
+    with pytest.raises(LeakFound, match="later"):
+        ask.seen(one.reader, visits, 0)
+
+
+def test_visits_need_verdicts_and_somebody_who_comes_back() -> None:
+    one = trained()
+    with pytest.raises(UnfitTables, match="verdicts"):
+        probe_visits(planted.sessions(), one.catalogue, 1, MOMENT)
+    with pytest.raises(UnfitTables, match="came back"):
+        probe_visits(one.tables, one.catalogue, 1, CUT + 60 * DAY)
 
 
 def test_an_event_cannot_be_learned_from_and_asked_about() -> None:

@@ -9,10 +9,14 @@ import numpy as np
 
 from rhythmiq_recommender.learning import queries as ask
 from rhythmiq_recommender.learning.features import candidates, rows, score
+from rhythmiq_recommender.learning.listening import Catalogue
 from rhythmiq_recommender.learning.pipeline import fit_signals, next_events
 from rhythmiq_recommender.learning.queries import LeakFound
+from rhythmiq_recommender.learning.served.reader import fit_served
+from rhythmiq_recommender.learning.served.registry import SERVED_NAMES
 from rhythmiq_recommender.learning.signals.signal import Signal
-from rhythmiq_recommender.learning.tables import IntArray, RawArray, Tables, UnfitTables
+from rhythmiq_recommender.learning.tables import BoolArray, FloatArray, IntArray, RawArray, Tables, UnfitTables
+from rhythmiq_recommender.learning.visits import Ask
 
 _MOST = 200
 
@@ -43,6 +47,56 @@ def probe(
     if moved:
         raise LeakFound(f"features that know of later events: {', '.join(moved)}")
     return names
+
+
+def probe_visits(
+    tables: Tables, catalogue: Catalogue, kind: int, moment: float, *, past: IntArray | None = None, seed: int = 0
+) -> tuple[str, ...]:
+    """The same for what is served: queries of the first visits after `moment`, with every event after it changed.
+
+    Returns the names of the features that were checked. Raises LeakFound with those that know of later events.
+    """
+    time, rating = tables.events.time, tables.events.rating
+    if time is None or rating is None:
+        raise UnfitTables("without times and verdicts nothing is served")
+    later = time >= moment
+    chance, number = np.random.default_rng(seed), int(later.sum())
+    item, verdict = tables.events.item.copy(), rating.copy()
+    item[later] = chance.choice(item[~later], number)
+    verdict[later] = chance.choice(np.array([-1, 1], np.float32), number)
+    other = replace(tables, events=replace(tables.events, item=item, rating=verdict))
+    learned = np.flatnonzero(~later) if past is None else past
+    one, two = (_served(world, catalogue, kind, moment, learned) for world in (tables, other))
+    moved = [name for k, name in enumerate(SERVED_NAMES) if not _same(one[1][:, k], two[1][:, k])]
+    if moved:
+        raise LeakFound(f"features that know of later events: {', '.join(moved)}")
+    if not np.array_equal(one[0], two[0]):
+        raise LeakFound("the candidates of a visit change with what happens after it")
+    return SERVED_NAMES
+
+
+def _served(
+    tables: Tables, catalogue: Catalogue, kind: int, moment: float, learned: IntArray
+) -> tuple[BoolArray, FloatArray]:
+    """Which items are candidates, and features of all items, of the first visit of each listener after the moment."""
+    reader = fit_served(tables.take(learned), catalogue, kind).onto(catalogue)
+    ask = Ask(tables)
+    visits = ask.between(moment, float("inf"), most=_MOST, seed=0)
+    known = visits.first > visits.begin
+    visits = visits.take(known & (ask.time[visits.first - 1] < moment))
+    if not len(visits):
+        raise UnfitTables("nobody who was known came back after that moment")
+    rows_ = np.arange(len(catalogue))
+    found, x = [], []
+    for number in range(len(visits)):
+        seen = ask.seen(reader, visits, number)
+        found.append(np.isin(rows_, reader.candidates(seen, reader.shelf.of_kind, len(catalogue) // 3)))
+        x.append(reader.features(seen, rows_))
+    return np.concatenate(found), np.concatenate(x)
+
+
+def _same(one: FloatArray, two: FloatArray) -> bool:
+    return np.array_equal(one, two, equal_nan=True)
 
 
 def _asked(tables: Tables, moment: float) -> IntArray:
