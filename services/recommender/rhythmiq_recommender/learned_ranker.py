@@ -140,6 +140,12 @@ def _rows_of(fitted: CatalogSnapshot, snapshot: CatalogSnapshot, rows: IntArray)
     return np.where(fitted.columns.ids[places] == ids, places, _UNKNOWN)
 
 
+def _subject(group: str) -> Subject:
+    if group.startswith(_SURROUNDINGS):
+        return Subject(Group.SURROUNDINGS, group.removeprefix(_SURROUNDINGS))
+    return Subject(_GROUPS.get(group, Group.OTHER), group)
+
+
 @dataclass(frozen=True)
 class _Words:
     """Names and says the learned contributions of chosen items: `places` and `alike` are rows of the fit."""
@@ -152,27 +158,25 @@ class _Words:
     contributions: ScoreArray
 
     def subject(self, index: int, column: int) -> Subject:
-        group = self.groups[column]
-        if group.startswith(_SURROUNDINGS):
-            return Subject(Group.SURROUNDINGS, group.removeprefix(_SURROUNDINGS))
-        if group == "similar" and self.alike[index] != _UNKNOWN:
-            return Subject(Group.SIMILAR, f"item:{self._item(int(self.alike[index])).name}")
-        return Subject(_GROUPS.get(group, Group.OTHER), group)
+        if column == self._similar_column and (row := self.alike.item(index)) != _UNKNOWN:
+            return Subject(Group.SIMILAR, f"item:{self._item(row).name}")
+        return self._subjects[column]
 
     def say(self, index: int, column: int) -> str:
-        group, speaks_for = self.groups[column], bool(self.contributions[index, column] > 0)
+        if column == self._similar_column:
+            return self._similar(self.alike.item(index), self.contributions.item(index, column) > 0)
+        if column == self._novelty_column:
+            return self._novelty(self._id(self.places.item(index)))
+        speaks_for = self.contributions.item(index, column) > 0
+        if (column, speaks_for) not in self._same_for_all:
+            self._same_for_all[column, speaks_for] = self._words(self.groups[column], speaks_for)
+        return self._same_for_all[column, speaks_for]
+
+    def _words(self, group: str, speaks_for: bool) -> str:
         if group.startswith(_SURROUNDINGS):
             kind = group.removeprefix(_SURROUNDINGS)
             return surroundings_words(kind, self.situation.surroundings.get(kind), speaks_for)
-        match group:
-            case "taste":
-                return taste_words(speaks_for)
-            case "similar":
-                return self._similar(int(self.alike[index]), speaks_for)
-            case "novelty":
-                return self._novelty(self._id(int(self.places[index])))
-            case _:
-                return popularity_words(speaks_for)
+        return taste_words(speaks_for) if group == "taste" else popularity_words(speaks_for)
 
     def _similar(self, row: int, speaks_for: bool) -> str:
         if row == _UNKNOWN:
@@ -190,6 +194,22 @@ class _Words:
         if row not in self._items:
             self._items[row] = self.snapshot.item(row)
         return self._items[row]
+
+    @cached_property
+    def _subjects(self) -> Sequence[Subject]:
+        return [_subject(group) for group in self.groups]
+
+    @cached_property
+    def _similar_column(self) -> int:
+        return self.groups.index("similar")
+
+    @cached_property
+    def _novelty_column(self) -> int:
+        return self.groups.index("novelty")
+
+    @cached_property
+    def _same_for_all(self) -> dict[tuple[int, bool], str]:
+        return {}
 
     @cached_property
     def _items(self) -> dict[int, item_pb2.Item]:

@@ -95,12 +95,16 @@ def _known(vocabulary: Vocabulary, names: Sequence[str]) -> list[int]:
     return [found for name in names if (found := vocabulary.find(name)) is not None]
 
 
-def retrieve(snapshot: CatalogSnapshot, plan: Plan, mask: BoolArray, count: int) -> IntArray:
-    """Rows, ascending, of the best candidates among those allowed.
+def candidates_for(count: int) -> int:
+    """How many candidates a list of so many items is chosen from."""
+    return max(CANDIDATES, 2 * count)
+
+
+def retrieve(snapshot: CatalogSnapshot, plan: Plan, mask: BoolArray, wanted: int) -> IntArray:
+    """Rows, ascending, of the `wanted` best candidates among those allowed, and some near each seed.
 
     Sources: best by everything together, liked names and tempos among it; nearest to each seed's sound.
     """
-    wanted = max(CANDIDATES, 2 * count)
     admitted = np.count_nonzero(mask)
     if admitted <= wanted:
         return np.flatnonzero(mask)

@@ -13,7 +13,7 @@ from rhythmiq_recommender.explain import Because, reasons, rounded
 from rhythmiq_recommender.plan import Plan, make_plan
 from rhythmiq_recommender.postings import IntArray
 from rhythmiq_recommender.ranking import NOTHING, Explained, Ranked, Ranker
-from rhythmiq_recommender.retrieval import allowed, retrieve
+from rhythmiq_recommender.retrieval import allowed, candidates_for, retrieve
 from rhythmiq_recommender.situation import Situation, Wish
 from rhythmiq_recommender.snapshot import CatalogSnapshot
 
@@ -44,8 +44,10 @@ def candidates(ranker: Ranker, snapshot: CatalogSnapshot, wish: Wish, situation:
     excluded = [*wish.exclude_items, *wish.seeds.items]
     mask = allowed(snapshot, wish.kind, wish.tuning, wish.filter, excluded)
     leave_out(snapshot, situation.blocked, mask)
-    found = retrieve(snapshot, plan, mask, wish.count)
-    more = ranker.candidates(snapshot, situation, mask, len(found))
+    wanted = candidates_for(wish.count)
+    # A ranker that finds nothing leaves no place empty, and one that finds much does not double the work.
+    more = ranker.candidates(snapshot, situation, mask, wanted // 2)
+    found = retrieve(snapshot, plan, mask, wanted - len(more))
     return np.union1d(found, more) if len(more) else found
 
 

@@ -106,7 +106,7 @@ async def test_who_always_chose_one_genre_is_given_more_of_it(ranker: LearnedRan
     names = [max(set(found), key=found.count) for found in liked]
     assert len(set(names)) == 4
     for name, found in zip(names, liked, strict=True):
-        assert found.count(name) >= 10
+        assert found.count(name) >= 8  # one of ten genres
 
 
 async def test_runners_get_energetic_items_and_those_who_rest_calm_ones(ranker: LearnedRanker) -> None:

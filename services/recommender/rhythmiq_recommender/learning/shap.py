@@ -50,58 +50,53 @@ class _Way(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """A model, ready to be explained by groups of features. Immutable; safe to use from several threads.
+    """A model, ready to be explained. Immutable; safe to use from several threads.
 
-    One element for each leaf and feature on its path, in the order of `group`: `table[base + pattern of its leaf]` is what
-    the feature adds there.
+    One element for each leaf and feature on its path, in the order of leaves, so that what is looked up together lies
+    together: `table[base + pattern of its leaf]` is what the feature adds there.
     """
 
     features: IntArray
     low: RawArray
     high: RawArray
     nan: BoolArray
-    bits: Sparse
-    """(leaves x elements): times which elements go their leaf's way it gives the number of the leaf's pattern."""
     leaf: IntArray
     base: NDArray[np.int32]
     table: RawArray
-    group: IntArray
-    """Groups that occur, ascending …"""
-    group_starts: IntArray
-    """… and where the elements of each begin."""
-    groups: int
+    patterns: Sparse
+    """(leaves x elements): times which elements go their leaf's way it gives the number of the leaf's pattern."""
+    sums: Sparse
+    """(features x elements)."""
 
     def of(self, x: FloatArray) -> RawArray:
-        """(rows x groups) what the features of each group add to the raw score, without what every row gets."""
-        found = np.zeros((len(x), self.groups))
+        """(rows x features) what each feature adds to the raw score; what every row gets is left out."""
         if not len(x) or not len(self.features):
-            return found
+            return np.zeros(x.shape)
         columns = np.ascontiguousarray(x.T, np.float64)
         value = columns.take(self.features, axis=0)
         goes = (value > self.low[:, None]) & (value <= self.high[:, None])
         if np.isnan(columns).any():
             goes |= np.isnan(value) & self.nan[:, None]
-        cell = (self.bits @ goes.astype(np.float32)).astype(np.int32).take(self.leaf, axis=0)
+        cell = (self.patterns @ goes.astype(np.float32)).astype(np.int32).take(self.leaf, axis=0)
         cell += self.base[:, None]
-        adds = self.table.take(cell, mode="clip")  # which is faster; all are inside
-        found[:, self.group] = np.add.reduceat(adds, self.group_starts, axis=0).T
+        found: RawArray = (self.sums @ self.table.take(cell, mode="clip")).T  # clip: faster, and all are inside
         return found
 
 
 _KEPT: Final[WeakKeyDictionary[lgb.Booster, Shares | None]] = WeakKeyDictionary()
 
 
-def shares_of(booster: lgb.Booster, group: Sequence[int] | IntArray, groups: int) -> Shares | None:
-    """`group` of each feature, 0 to `groups` - 1. None if the model is too large for this; kept with the booster."""
+def shares_of(booster: lgb.Booster) -> Shares | None:
+    """None if the model is too large for this, or of another kind. Worked out once and kept with the booster."""
     if booster not in _KEPT:
         try:
-            _KEPT[booster] = _shares(booster, np.asarray(group, np.int64), groups)
+            _KEPT[booster] = _shares(booster)
         except TooLarge:
             _KEPT[booster] = None
     return _KEPT[booster]
 
 
-def _shares(booster: lgb.Booster, group: IntArray, groups: int) -> Shares:
+def _shares(booster: lgb.Booster) -> Shares:
     leaves = [(value, ways) for tree in _trees(booster.model_to_string()) for value, ways in _leaves(tree) if ways]
     sizes = np.array([len(ways) for _, ways in leaves], np.int64)
     if len(sizes) and (sizes.max() > MOST_FEATURES or int((sizes << sizes).sum()) > MOST_CELLS):
@@ -109,27 +104,22 @@ def _shares(booster: lgb.Booster, group: IntArray, groups: int) -> Shares:
     ways = [way for _, path in leaves for way in path]
     leaf = np.repeat(np.arange(len(leaves)), sizes)
     place = np.arange(len(ways)) - (np.cumsum(sizes) - sizes)[leaf]
-    bit = np.int64(1) << place
     # A leaf's table has a row of all patterns for each of its features.
     cells = sizes << sizes
-    base = np.cumsum(cells) - cells
+    base = (np.cumsum(cells) - cells)[leaf] + (place << sizes[leaf])
     features = np.array([way.feature for way in ways], np.int64)
-    order = np.argsort(group[features], kind="stable")
-    present, starts = np.unique(group[features][order], return_index=True)
+    elements = np.arange(len(ways))
+    bits = (np.int64(1) << place).astype(np.float32)
     return Shares(
-        features[order],
-        np.array([way.low for way in ways])[order],
-        np.array([way.high for way in ways])[order],
-        np.array([way.nan for way in ways], np.bool_)[order],
-        sparse.csr_matrix(
-            (bit[order].astype(np.float32), (leaf[order], np.arange(len(ways)))), (len(leaves), len(ways))
-        ),
-        leaf[order],
-        (base[leaf] + (place << sizes[leaf]))[order].astype(np.int32),
+        features,
+        np.array([way.low for way in ways]),
+        np.array([way.high for way in ways]),
+        np.array([way.nan for way in ways], np.bool_),
+        leaf,
+        base.astype(np.int32),
         _table(leaves),
-        present,
-        starts.astype(np.int64),
-        groups,
+        sparse.csr_matrix((bits, (leaf, elements)), (len(leaves), len(ways))),
+        sparse.csr_matrix((np.ones(len(ways)), (features, elements)), (booster.num_feature(), len(ways))),
     )
 
 
