@@ -28,6 +28,8 @@ MOST_CELLS: Final = 8_000_000
 """Of all tables together, 8 bytes each; a model that needs more is explained by LightGBM."""
 
 _NOT_NUMERIC, _DEFAULT_LEFT = 1, 2
+_ZERO: Final = float(np.float32(1e-35))
+"""What is not further from 0 than this is 0 to LightGBM."""
 _MISSING_NONE, _MISSING_NAN = 0, 2
 _INDEXES: Final = ("split_feature", "decision_type", "left_child", "right_child", "internal_count", "leaf_count")
 _VALUES: Final = ("threshold", "leaf_value")
@@ -73,6 +75,7 @@ class Shares:
         if not len(x) or not len(self.features):
             return np.zeros(x.shape)
         columns = np.ascontiguousarray(x.T, np.float64)
+        columns[np.abs(columns) <= _ZERO] = 0
         value = columns.take(self.features, axis=0)
         goes = (value > self.low[:, None]) & (value <= self.high[:, None])
         if np.isnan(columns).any():
