@@ -22,6 +22,9 @@ from rhythmiq_mesh.paging import Place
 R = TypeVar("R")
 _ATTEMPTS = 5
 
+COUNTERS = "counters"
+"""Collection of MongoCounters, by profile id: what makes or deletes a child that is counted, writes it."""
+
 
 class MongoChildren(Generic[R]):
     """ChildRepository but for `create`, on one collection of documents with `_id`, `create_time` and the profile's id.
@@ -160,7 +163,7 @@ class MongoCounters:
     """
 
     def __init__(self, database: Database) -> None:
-        self._counters = database["counters"]
+        self._counters = database[COUNTERS]
 
     async def ensure_indexes(self) -> None:
         """Transactions must not have to make a collection."""

@@ -11,7 +11,7 @@ from rhythmiq_mesh.change_feed import Changing, unwatched
 from rhythmiq_mesh.errors import Aborted
 from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.mongo import Collection, Database, Document, Session, operation
-from rhythmiq_mesh.mongo_children import MongoChildren, MongoCounters, mark
+from rhythmiq_mesh.mongo_children import COUNTERS, MongoChildren, MongoCounters, mark
 from rhythmiq_preference.model import (
     LIMIT,
     Evidence,
@@ -28,8 +28,8 @@ from rhythmiq_preference.ports import LearnedWritten
 
 _VALUE = "value_key"
 
-NAMED_IN = {"preferences": "profile", "counters": "_id"}
-"""For ChangeFeed: what deletes a preference changes its profile's counter too."""
+NAMED_IN = {"preferences": "profile", COUNTERS: "_id"}
+"""For ChangeFeed: what deletes a preference writes its profile's counter too."""
 
 
 class MongoPreferences(MongoChildren[Preference]):

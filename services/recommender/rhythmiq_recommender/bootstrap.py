@@ -14,38 +14,26 @@ from rhythmiq.recommender.v1 import (
     recommender_pb2_grpc,
 )
 from rhythmiq_mesh.change_feed import ChangeFeed
-from rhythmiq_mesh.change_feed_servicer import changes_at
 from rhythmiq_mesh.channels import open_channel
 from rhythmiq_mesh.children import Upkeep
 from rhythmiq_mesh.children_servicer import children_service
 from rhythmiq_mesh.clocks import SystemClock
-from rhythmiq_mesh.copies import Follower
 from rhythmiq_mesh.mongo import connect, database, ping
 from rhythmiq_mesh.paging import PageTokens
 from rhythmiq_mesh.profiles import GrpcProfiles
 from rhythmiq_mesh.server import Server, Service
 from rhythmiq_recommender.blocks.bootstrap import block_service
 from rhythmiq_recommender.blocks.model import COLLECTION as BLOCKS
-from rhythmiq_recommender.blocks.mongo import NAMED_IN as BLOCKS_NAMED_IN
 from rhythmiq_recommender.blocks.mongo import MongoBlocks
 from rhythmiq_recommender.catalog_servicer import CatalogServicer
 from rhythmiq_recommender.compat import RecommendLikeSpotify
 from rhythmiq_recommender.compat_servicer import CompatServicer
 from rhythmiq_recommender.config import RecommenderSettings
-from rhythmiq_recommender.copied_ports import (
-    CopiedBlocks,
-    CopiedHistories,
-    CopiedLeanings,
-    CopiedListeners,
-    CopiedReadings,
-)
 from rhythmiq_recommender.follow import CatalogFollower
-from rhythmiq_recommender.gateways import PreferenceLeanings, ProfileListeners, VariableReadings
-from rhythmiq_recommender.gather import Sources
 from rhythmiq_recommender.interactions.bootstrap import interaction_services
 from rhythmiq_recommender.interactions.catalog import CatalogItems
 from rhythmiq_recommender.interactions.model import COLLECTION as INTERACTIONS
-from rhythmiq_recommender.interactions.mongo import EPOCHS, MongoInteractions, MongoItemIds
+from rhythmiq_recommender.interactions.mongo import MongoInteractions, MongoItemIds
 from rhythmiq_recommender.interactions.use_cases import CountInteractions
 from rhythmiq_recommender.models.bootstrap import serving_models
 from rhythmiq_recommender.mongo import MongoItems
@@ -53,6 +41,7 @@ from rhythmiq_recommender.mongo_feed import MongoItemFeed
 from rhythmiq_recommender.mongo_histories import MongoHistories
 from rhythmiq_recommender.recommend import Recommend
 from rhythmiq_recommender.recommend_servicer import RecommenderServicer
+from rhythmiq_recommender.sources_bootstrap import NAMED_IN, copied_sources
 from rhythmiq_recommender.use_cases import DeleteItem, GetItem, ListItems, StoreItems
 from rhythmiq_recommender.what_if import WhatIf
 
@@ -68,29 +57,27 @@ def bootstrap(settings: RecommenderSettings) -> Server:
     store = database(client, settings.mongo_database)
     items = MongoItems(store)
     catalog = CatalogFollower(MongoItemFeed(store))
-    changes = ChangeFeed(store, {EPOCHS: "_id"} | BLOCKS_NAMED_IN)
+    changes = ChangeFeed(store, NAMED_IN)
     interactions = MongoInteractions(store, changing=changes.changing)
-    stored_blocks = MongoBlocks(store, changing=changes.changing)
+    blocks = MongoBlocks(store, changing=changes.changing)
     clock, tokens = SystemClock(), PageTokens(settings.page_token_key.get_secret_value().encode())
-    stored_histories = MongoHistories(store, clock)
+    histories = MongoHistories(store, clock)
     retention = timedelta(days=settings.interaction_retention_days)
     profile = open_channel(settings.profile_address, retried=[_GET_PROFILE, _PROFILE_STATE])
     preference = open_channel(settings.preference_address, retried=[_LIST_PREFERENCES])
     variable = open_channel(settings.variable_address, retried=[_GET_ENVIRONMENT])
     profiles = GrpcProfiles(profile)
-    most = settings.copied_profiles
-    listeners = CopiedListeners(ProfileListeners(profile), most=most)
-    leanings = CopiedLeanings(PreferenceLeanings(preference), most=most)
-    readings = CopiedReadings(VariableReadings(variable), most=most)
-    histories = CopiedHistories(stored_histories, most=most, retention=retention, clock=clock)
-    blocks = CopiedBlocks(stored_blocks, most=most)
-    # Copies that nobody vouches for are none.
-    followers = [
-        Follower(changes_at(profile), [listeners.copies], of="profiles"),
-        Follower(changes_at(preference), [leanings.copies], of="preferences"),
-        Follower(changes_at(variable), [readings.copies], of="variables"),
-        Follower(changes.watch, [histories.copies, blocks.copies], of="interactions and blocks"),
-    ]
+    gathering = copied_sources(
+        profile=profile,
+        preference=preference,
+        variable=variable,
+        histories=histories,
+        blocks=blocks,
+        changes=changes,
+        retention=retention,
+        clock=clock,
+        most=settings.copied_profiles,
+    )
     models = serving_models(
         settings.model_store,
         catalog,
@@ -100,14 +87,7 @@ def bootstrap(settings: RecommenderSettings) -> Server:
     )
     recommend = Recommend(
         catalog=catalog,
-        sources=Sources(
-            listeners=listeners,
-            leanings=leanings,
-            readings=readings,
-            histories=histories,
-            blocks=blocks,
-            clock=clock,
-        ),
+        sources=gathering.sources,
         rankers=models.rankers,
         exploration=settings.exploration,
         shadows=models.shadows,
@@ -150,26 +130,26 @@ def bootstrap(settings: RecommenderSettings) -> Server:
                 retention=retention,
             ),
             block_service(
-                stored_blocks,
+                blocks,
                 items=CatalogItems(catalog, MongoItemIds(store)),
                 profiles=profiles,
                 clock=clock,
                 tokens=tokens,
             ),
-            children_service({INTERACTIONS: CountInteractions(interactions), BLOCKS: stored_blocks.count}),
+            children_service({INTERACTIONS: CountInteractions(interactions), BLOCKS: blocks.count}),
         ],
         start=[
             items.ensure_indexes,
             interactions.ensure_indexes,
-            stored_blocks.ensure_indexes,
-            stored_histories.ensure_indexes,
+            blocks.ensure_indexes,
+            histories.ensure_indexes,
             catalog.load,
             *models.start,
         ],
         background=[
             catalog.follow,
-            Upkeep(stored_blocks, profiles, clock, settings.upkeep_seconds),
-            *([changes.follow, *followers] if most else ()),
+            Upkeep(blocks, profiles, clock, settings.upkeep_seconds),
+            *gathering.background,
             *models.background,
         ],
         checks=[partial(ping, client)],

@@ -20,7 +20,6 @@ _LEANINGS: Final = 10
 """An average listener's preferences; at about 350 bytes."""
 _EVENTS: Final = 50
 """Events in an average listener's history; at 40 bytes."""
-
 _BLOCKS: Final = 5
 """An average listener's blocks; at about 100 bytes."""
 

@@ -18,9 +18,10 @@ from rhythmiq_mesh.copies import Follower
 from rhythmiq_mesh.mongo import connect, database
 from rhythmiq_recommender.copied_ports import CopiedHistories
 from rhythmiq_recommender.interactions.model import Draft, Shared, Type, interaction
-from rhythmiq_recommender.interactions.mongo import EPOCHS, MongoInteractions
+from rhythmiq_recommender.interactions.mongo import MongoInteractions
 from rhythmiq_recommender.learning.history import History
 from rhythmiq_recommender.mongo_histories import MongoHistories
+from rhythmiq_recommender.sources_bootstrap import NAMED_IN
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 RETENTION = timedelta(days=400)
@@ -65,7 +66,7 @@ async def world(mongo_uri: str, mongo_database_name: str) -> AsyncIterator[World
             database(await stack.enter_async_context(connect(mongo_uri, app="test")), mongo_database_name)
             for _ in range(2)
         ]
-        feed = ChangeFeed(stores[0], {EPOCHS: "_id"})
+        feed = ChangeFeed(stores[0], NAMED_IN)
         stored, asked = MongoHistories(stores[0], SystemClock()), list[str]()
 
         class Counted:

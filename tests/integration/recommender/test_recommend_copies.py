@@ -19,7 +19,7 @@ from recommend_mesh import AS_WHO, PARENT, Mesh, Preference, Request, Variable, 
 from rhythmiq.mesh.v1 import changes_pb2
 from rhythmiq.preference.v1 import internal_pb2, internal_pb2_grpc, preference_pb2, preference_pb2_grpc
 from rhythmiq.profile.v1 import profile_pb2, profile_pb2_grpc
-from rhythmiq.recommender.v1 import recommender_pb2_grpc
+from rhythmiq.recommender.v1 import block_pb2, block_pb2_grpc, recommender_pb2_grpc
 from rhythmiq.type.v1 import environment_pb2
 from rhythmiq.variable.v1 import variable_pb2, variable_pb2_grpc
 from rhythmiq_mesh.mongo import connect, database
@@ -153,6 +153,21 @@ async def test_a_reading_an_opt_out_and_a_profile_count_at_once(warm: Mesh) -> N
     )
     await profile_pb2_grpc.ProfileServiceStub(warm.channels["profile"]).UpdateProfile(nowhere, metadata=AS_WHO)
     assert list((await warm.recommend()).environment) == []
+
+
+async def test_a_block_counts_at_once_and_so_does_its_end(warm: Mesh) -> None:
+    stub: Any = block_pb2_grpc.BlockServiceStub(warm.channels["recommender"])
+
+    async def first() -> str:
+        return (await warm.recommend(count=1)).recommendations[0].item.name
+
+    favourite = await first()
+    for _ in range(5):
+        blocked = block_pb2.CreateBlockRequest(parent=PARENT, block=block_pb2.Block(item=favourite))
+        block = await stub.CreateBlock(blocked, metadata=AS_WHO)
+        assert await first() != favourite
+        await stub.DeleteBlock(block_pb2.DeleteBlockRequest(name=block.name), metadata=AS_WHO)
+        assert await first() == favourite
 
 
 async def test_a_shorter_retention_counts_at_once(warm: Mesh, asked: Callable[[], Counter[str]]) -> None:

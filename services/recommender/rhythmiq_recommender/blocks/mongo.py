@@ -11,11 +11,11 @@ from rhythmiq_mesh.change_feed import Changing, unwatched
 from rhythmiq_mesh.errors import Aborted
 from rhythmiq_mesh.idempotency import RequestKey
 from rhythmiq_mesh.mongo import Database, Document, Session, operation, read
-from rhythmiq_mesh.mongo_children import MongoChildren, MongoCounters, mark
+from rhythmiq_mesh.mongo_children import COUNTERS, MongoChildren, MongoCounters, mark
 from rhythmiq_recommender.blocks.model import COLLECTION, LIMIT, Block, Blocked, BlockExists, BlockLimitReached
 
-NAMED_IN: Final = {"blocks": "profile_id", "counters": "_id"}
-"""For ChangeFeed: what deletes a block changes its profile's counter too."""
+NAMED_IN: Final = {COUNTERS: "_id"}
+"""For ChangeFeed: what makes or deletes a block writes its profile's counter too, and none is ever changed."""
 
 _KEY: Final = "key"
 _READ_SECONDS: Final = 1.0
