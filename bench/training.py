@@ -63,16 +63,15 @@ def _n_log_n(less: int, more: int) -> float:
 def measure(interactions: int) -> Section:
     """Trains in this process."""
     # Imported here: the parent needs none of it.
-    from rhythmiq_recommender.learning.training import Settings, train
-
     from bench.worlds import catalogue_of, listens_of
     from rhythmiq_cli.demo.world import make_world
+    from rhythmiq_recommender.learning.training import Settings, train
 
     begin = time.perf_counter()
     world = make_world(max(20, interactions // INTERACTIONS_A_LISTENER), interactions, 1)
     catalogue, listens = catalogue_of(world.items), listens_of(world)
     made = time.perf_counter()
-    trained = train(listens, catalogue, kind=1, settings=Settings(), seed=0)
+    trained = train(listens, catalogue, kind="track", settings=Settings(), seed=0)
     return {
         "interactions": interactions,
         "listeners": world.listeners,

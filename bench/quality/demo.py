@@ -14,13 +14,12 @@ import numpy as np
 from bench.quality.planted import learned_preferences
 from bench.quality.report import Row, Say, Section, Stopwatch
 from bench.worlds import catalogue_of, listens_of
-from rhythmiq_cli.demo.world import EFFECTS, World, make_world
-from rhythmiq_cli.demo.world.effects import CONDITIONS
+from rhythmiq_cli.demo.world import World, make_world
 from rhythmiq_recommender.learning.judging import FIRST_EVENTS, MODEL, Evaluation, cold_start
 from rhythmiq_recommender.learning.listening import Catalogue, Listens, tables_of
 from rhythmiq_recommender.learning.metrics import Estimate, bootstrap
 from rhythmiq_recommender.learning.rivals import POPULARITY
-from rhythmiq_recommender.learning.tables import RawArray
+from rhythmiq_recommender.learning.tables import IntArray
 from rhythmiq_recommender.learning.training import Settings, evaluate, fit_frames, fit_ranker, split
 
 LISTENERS: Final = 600
@@ -33,17 +32,17 @@ _TRACKS: Final = 1
 _METRIC: Final = "ndcg@10"
 _SIZE: Final = "{listeners} listeners, {interactions:,} interactions in 60 days, the 700 items of the demo catalogue"
 PROTOCOL: Final = (
-    "The newest 15% of the sessions with tracks judge (one query each, half of them at the session's start; answers: what "
-    "was liked in its rest), trained on what was before, default settings. {world}. 'Without' is the whole pipeline as if "
-    "no surroundings had ever been shared. Intervals: bootstrap over listeners, of the difference paired by query."
+    "{world}. The newest 15% of the sessions with tracks judge (one query each, half of them at the session's start; "
+    "answers: what was liked in its rest), learned from what was before, default settings. 'Without' is the whole "
+    "pipeline as if no surroundings had ever been shared. Intervals: bootstrap over listeners, differences by query."
 )
 CONTROL: Final = (
     "The same listeners and days, with effects of surroundings of strength 0: what is found here is not there. Kept if "
     "the interval includes 0."
 )
 COLD: Final = (
-    "The same queries, knowing only the newest events of each listener, up to five. Popularity: likes of everybody before. "
-    "Kept if the interval of the difference is above 0."
+    "The same queries, knowing only the newest events of each listener, up to five. Popularity: what everybody liked "
+    "before. Kept if the interval of the difference is above 0."
 )
 
 
@@ -107,7 +106,7 @@ def gain_of(with_: Evaluation, without: Evaluation) -> Estimate:
         raise AssertionError("not the same queries: nothing can be paired")
     one, other = (each.values[MODEL][_METRIC] for each in (with_, without))
 
-    def percent(rows: RawArray) -> float:
+    def percent(rows: IntArray) -> float:
         return float(100 * (one[rows].mean() / other[rows].mean() - 1))
 
     return bootstrap(with_.listener, percent)
