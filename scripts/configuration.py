@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic_core import PydanticUndefined
@@ -12,6 +13,7 @@ from rhythmiq_preference.config import PreferenceSettings
 from rhythmiq_profile.config import ProfileSettings
 from rhythmiq_recommender.config import RecommenderSettings
 from rhythmiq_recommender.leanings.config import LeaningsSettings
+from rhythmiq_recommender.training.config import TrainingSettings
 from rhythmiq_tunevector.config import TuneVectorSettings
 from rhythmiq_variable.config import VariableSettings
 
@@ -23,7 +25,10 @@ SERVICES: list[type[BaseSettings]] = [
     TuneVectorSettings,
     RecommenderSettings,
     LeaningsSettings,
+    TrainingSettings,
 ]
+TITLES: Mapping[type[BaseSettings], str] = {TrainingSettings: "Training and models"}
+"""Of programs that are no service."""
 HEAD = """\
 # Configuration
 
@@ -52,7 +57,8 @@ def text() -> str:
 
 def _section(settings: type[BaseSettings]) -> str:
     prefix = str(settings.model_config["env_prefix"])
-    lines = [f"\n## {prefix.removeprefix('RHYTHMIQ_').rstrip('_').capitalize()} service\n"]
+    title = TITLES.get(settings, f"{prefix.removeprefix('RHYTHMIQ_').rstrip('_').capitalize()} service")
+    lines = [f"\n## {title}\n"]
     lines += ["| variable | default | meaning |", "| --- | --- | --- |"]
     for name, field in sorted(settings.model_fields.items()):
         default = "required" if field.default is PydanticUndefined else f"`{field.default}`"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from mongod import free_port
+from training_world import Trainer, plant
 
 from rhythmiq_recommender.learning.evaluate import Ranked
 from rhythmiq_recommender.learning.features import GROUPS, REGISTRY, Frame
@@ -66,6 +69,22 @@ def test_two_workers_reach_the_quality_of_one_machine_within_its_interval(cluste
     assert tuple(booster.feature_name()) == NAMES
     assert booster.num_trees() == 40
     assert "[num_machines: 2]" in booster.model_to_string()
+
+
+@LIBRARIES
+async def test_the_command_trains_on_a_cluster_and_goes_on_when_it_is_back(
+    mongo_uri: str, mongo_database_name: str, cluster: str, tmp_path: Path
+) -> None:
+    await plant(mongo_uri, mongo_database_name)
+    trainer = Trainer(mongo_uri, mongo_database_name, tmp_path, attempts=1)
+    away = f"--scheduler=tcp://127.0.0.1:{free_port()}"
+    code, said = await asyncio.to_thread(trainer.run, away)
+    assert code == 6
+    assert "Step fit failed after 1 attempts: no Dask scheduler answers" in said
+    code, said = await asyncio.to_thread(trainer.run, f"--scheduler={cluster}")
+    assert code == 0, said
+    assert "select: done before" in said
+    assert "nightly: promoted" in said
 
 
 @LIBRARIES
