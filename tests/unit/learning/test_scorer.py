@@ -13,7 +13,9 @@ from rhythmiq_recommender.learning.encoding import KINDS, NOWHERE
 from rhythmiq_recommender.learning.history import EMPTY, History
 from rhythmiq_recommender.learning.listening import Catalogue
 from rhythmiq_recommender.learning.scorer import Asking, Scorer, cohort_of
+from rhythmiq_recommender.learning.served import alike
 from rhythmiq_recommender.learning.served.registry import SERVED_NAMES
+from rhythmiq_recommender.learning.served.signal import Past
 from rhythmiq_recommender.learning.visits import Ask
 
 
@@ -129,6 +131,17 @@ def test_what_is_heard_decides_what_an_item_is_like() -> None:
     assert (like >= 0).sum() > 10
     assert (served.likeness(Asking(EMPTY, CUT, NOWHERE), rows) == -1).all()
     assert len(served.likeness(query, rows[:0])) == 0
+
+
+def test_catalogues_too_large_for_the_closed_form_have_neighbours_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = trained()
+    monkeypatch.setattr(alike, "LARGEST", 10)
+    past = Past.of(one.tables, len(one.catalogue.artist_names), len(one.catalogue.genre_names))
+    near = alike.Alike().fit(past)["near"]
+    genre = one.catalogue.genre
+    assert ((near[:, :5] >= 0) & (near[:, :5] != np.arange(len(near))[:, None])).all()
+    # Listeners like one genre each, so that what the same listeners like is of one genre.
+    assert (genre[near[:, :5]] == genre[:, None]).mean() > 0.6
 
 
 def test_a_fit_moves_to_a_catalogue_in_which_items_came_and_went() -> None:

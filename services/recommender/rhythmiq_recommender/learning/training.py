@@ -74,7 +74,7 @@ class Settings:
     """Share of the sessions in each of them."""
     hold_out: float = 0.15
     """Share of the sessions, the newest, that judge."""
-    queries: int = 8_000
+    queries: int = 6_000
     """Most visits a window that are trained on."""
     asked: int = 2_000
     """Most visits of the hold-out."""

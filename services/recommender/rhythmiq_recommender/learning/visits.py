@@ -128,11 +128,11 @@ class Sampling:
 
     candidates: int = 200
     """Candidates that are put forward for each query."""
-    kept: int = 40
+    kept: int = 30
     """Of those so many stay as negatives, drawn at random."""
-    popular: int = 8
+    popular: int = 6
     """Further negatives, drawn as often as they are liked."""
-    any: int = 6
+    any: int = 4
     """Further negatives, drawn from all items."""
     cold: float = 0.15
     """Share of queries whose listener is taken for a newcomer: only the newest few events are known."""
