@@ -1,6 +1,7 @@
 """`python -m bench.scaling`: what grows with listeners, events and items, and by how much; for docs/scaling.md.
 
-Prints a table and writes bench/reports/scaling.json. No limits: these are the factors that its arithmetic starts from.
+Prints tables and writes bench/reports/scaling.json. No limits: these are the factors that its arithmetic starts from.
+Of catalogue and models it takes processor time, which depends less on what else the machine does.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,6 +37,7 @@ from rhythmiq_mesh.clocks import SystemClock
 from rhythmiq_mesh.mongo import Database, connect, database
 from rhythmiq_recommender.interactions.model import Draft, Interaction, Shared, Type, interaction
 from rhythmiq_recommender.interactions.mongo import INTERACTIONS, MongoInteractions
+from rhythmiq_recommender.leanings.mongo_listening import MongoListening
 from rhythmiq_recommender.learning.encoding import codes_of
 from rhythmiq_recommender.learning.history import EMPTY
 from rhythmiq_recommender.learning.listening import tables_of
@@ -54,7 +56,7 @@ REPORT: Final = Path(__file__).parent / "reports" / "scaling.json"
 Section = dict[str, Any]
 
 _RETENTION: Final = timedelta(days=400)
-_LISTENERS: Final = 1_000
+_LISTENERS: Final = 20
 _BATCH: Final = 1_000
 _WORLD_ITEMS: Final = 66_000
 _TYPES: Final = (Type.IMPRESSION, Type.IMPRESSION, Type.PLAY, Type.SKIP, Type.COMPLETE)
@@ -133,6 +135,13 @@ async def storage(socket: Path, count: int) -> Section:
     await client.admin.command("fsync")
     found = await store.command("collStats", INTERACTIONS)
     followed = await _followed(store, token, count)
+    profile_id = next(events(_BATCH))[0].profile_id
+    histories, listening = MongoHistories(store, SystemClock()), MongoListening(store, SystemClock())
+    read = {
+        "history_ms": await _milliseconds_of(lambda: histories.history(profile_id)),
+        "worker_reads_ms": await _milliseconds_of(lambda: listening.history(profile_id)),
+    }
+    heard = len(await listening.history(profile_id))
     await client.close()
     per = {
         "document": found["size"] / count,
@@ -146,6 +155,8 @@ async def storage(socket: Path, count: int) -> Section:
         "on_disk_with_indexes": round((found["storageSize"] + found["totalIndexSize"]) / count),
         "written_per_second": round(count / wrote),
         "followed_per_second": round(count / followed),
+        "heard_by_one": heard,
+        **read,
     }
 
 
@@ -166,17 +177,27 @@ async def _followed(store: Database, token: Any, count: int) -> float:
     return time.perf_counter() - start
 
 
+async def _milliseconds_of(ask: Callable[[], Awaitable[object]], rounds: int = 10) -> float:
+    """Median of several rounds."""
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        await ask()
+        times.append(time.perf_counter() - start)
+    return round(float(np.median(times)) * 1000, 1)
+
+
 def snapshot(size: int) -> Section:
     """Memory and time of the catalogue in memory, and of finding and ranking a list in it."""
     before = _resident_mib()
     builder, seconds = SnapshotBuilder(CatalogSnapshot.empty()), 0.0
     for batch in _items(size):
-        start = time.perf_counter()
+        start = time.process_time()
         builder.put(batch)
-        seconds += time.perf_counter() - start
-    start = time.perf_counter()
+        seconds += time.process_time() - start
+    start = time.process_time()
     built = builder.build()
-    seconds += time.perf_counter() - start
+    seconds += time.process_time() - start
     del builder
     return {
         "items": size,
@@ -193,9 +214,9 @@ def model(listeners: int) -> Section:
     tables = tables_of(listens, catalogue, 1)
     assert tables.events.time is not None
     cut = float(np.quantile(tables.events.time, 0.8))
-    start = time.perf_counter()
+    start = time.process_time()
     fitted = fit_served(tables.take(tables.events.time < cut), catalogue, 1)
-    signals_seconds = time.perf_counter() - start
+    signals_seconds = time.process_time() - start
     ask = Ask(tables)
     visits = ask.between(cut, float(tables.events.time.max()) + 1, most=500, seed=0)
     booster = fit(training_frame(fitted.onto(catalogue), ask, visits, sampling=Sampling(), seed=0), rounds=100)
@@ -214,11 +235,11 @@ def model(listeners: int) -> Section:
 def loaded(folder: Path) -> Section:
     """What it takes to serve a package, in a process that has done nothing else."""
     catalogue = catalogue_of(synthetic_items(_WORLD_ITEMS, 1))
-    before, start = _resident_mib(), time.perf_counter()
+    before, start = _resident_mib(), time.process_time()
     package = load(folder)
-    read = time.perf_counter()
+    read = time.process_time()
     scorer = package.onto(catalogue)
-    ready = time.perf_counter()
+    ready = time.process_time()
     return {
         "load_seconds": round(read - start, 2),
         "onto_catalogue_ms": round((ready - read) * 1000),
@@ -286,9 +307,9 @@ def _milliseconds(work: Callable[[], object], rounds: int = 30) -> float:
     """Median of several rounds."""
     times = []
     for _ in range(rounds):
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return float(np.median(times)) * 1000
 
 
@@ -333,15 +354,14 @@ def main() -> None:
     if options.part and options.size:
         print(json.dumps(PARTS[options.part](options.size)))
         return
-    console = Console(width=160)
+    console = Console()
     report: Section = json.loads(REPORT.read_text()) if REPORT.is_file() else {}
     for part in [options.part] if options.part else PARTS:
         report[part] = [_in_a_process("--part", part, "--size", str(size)) for size in SIZES[part]]
-        table = Table(title=part)
-        for name in _flat(report[part][0]):
-            table.add_column(name.replace("_", " "), justify="right")
-        for measured in report[part]:
-            table.add_row(*map(str, _flat(measured).values()))
+        table = Table("", *map(str, SIZES[part]), title=part)
+        columns = [_flat(measured) for measured in report[part]]
+        for name in columns[0]:
+            table.add_row(name.replace("_", " "), *(str(column[name]) for column in columns))
         console.print(table)
     report["machine"] = {"cores": os.cpu_count(), "python": platform.python_version(), "kernel": platform.release()}
     REPORT.write_text(json.dumps(report, indent=2) + "\n")
