@@ -48,9 +48,10 @@ class Mesh:
     channels: dict[str, grpc.aio.Channel] = field(default_factory=dict)
     stacks: dict[str, AsyncExitStack] = field(default_factory=dict)
 
-    async def start(self, service: str) -> None:
+    async def start(self, service: str, **changed: Any) -> None:
+        server = self.server(service, **changed)
         self.stacks[service] = AsyncExitStack()
-        self.channels[service] = await self.stacks[service].enter_async_context(serving(self.server(service)))
+        self.channels[service] = await self.stacks[service].enter_async_context(serving(server))
 
     async def stop(self, service: str) -> None:
         await self.stacks.pop(service).aclose()
@@ -98,12 +99,12 @@ class Mesh:
 
 
 @asynccontextmanager
-async def running_mesh(mongo_uri: str, database: str) -> AsyncIterator[Mesh]:
-    """Runs all four."""
+async def running_mesh(mongo_uri: str, database: str, **changed: Any) -> AsyncIterator[Mesh]:
+    """Runs all four; `changed` are settings of the recommender."""
     mesh = Mesh(mongo_uri, database)
     try:
         for name in NAMES:
-            await mesh.start(name)
+            await mesh.start(name, **(changed if name == "recommender" else {}))
         yield mesh
     finally:
         for name in list(mesh.stacks):
