@@ -73,33 +73,41 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Values of one type that may explain, and their items: `members[offsets[c]:offsets[c + 1]]` are those of c."""
+    """Values of one type that may explain, and their items: number c has the rows `members[begin[c]:end[c]]`.
+
+    Ranges of tempo overlap, and share their members.
+    """
 
     values: tuple[Value, ...]
-    offsets: Rows
+    begin: Rows
+    end: Rows
     members: Rows
 
     @classmethod
     def of(cls, found: Sequence[tuple[Value, Rows]]) -> Candidates:
         """These values and the rows of their items."""
+        end = np.cumsum([len(rows) for _, rows in found]).astype(np.int64)
+        begin = np.concatenate([np.zeros(1, np.int64), end])[:-1]
         return cls(
             tuple(value for value, _ in found),
-            np.concatenate([[0], np.cumsum([len(rows) for _, rows in found])]).astype(np.int64),
+            begin,
+            end,
             np.concatenate([np.zeros(0, np.int64), *(rows for _, rows in found)]),
         )
 
     def items(self, number: int) -> Rows:
         """Rows of one candidate."""
-        return self.members[self.offsets[number] : self.offsets[number + 1]]
+        return self.members[self.begin[number] : self.end[number]]
 
     def sums(self, mass: Masses) -> Masses:
         """(candidates,) the mass of each one's items."""
         running: Masses = np.concatenate([[0.0], np.cumsum(mass[self.members])])
-        return running[self.offsets[1:]] - running[self.offsets[:-1]]
+        return running[self.end] - running[self.begin]
 
     def where(self, wanted: NDArray[np.bool_]) -> Candidates:
         """Some of them."""
-        return self.of([(self.values[number], self.items(number)) for number in np.flatnonzero(wanted).tolist()])
+        values = tuple(value for value, kept in zip(self.values, wanted.tolist(), strict=True) if kept)
+        return Candidates(values, self.begin[wanted], self.end[wanted], self.members)
 
 
 def candidates(shelf: Shelf, rows: Rows, types: Sequence[LeaningType] = TYPES) -> Iterator[Candidates]:
@@ -107,7 +115,7 @@ def candidates(shelf: Shelf, rows: Rows, types: Sequence[LeaningType] = TYPES) -
     numbers = shelf.values_of(rows).tolist()
     for type_ in types:
         if type_ is LeaningType.TEMPO:
-            yield Candidates.of(_ranges(shelf))
+            yield _ranges(shelf)
         else:
             own = [number for number in numbers if shelf.values[number].type is type_]
             yield Candidates.of([(shelf.values[number], shelf.items_of(number)) for number in own])
@@ -205,14 +213,11 @@ def _information(share: Masses, expected: Masses) -> Masses:
     return found
 
 
-def _ranges(shelf: Shelf) -> list[tuple[Value, Rows]]:
-    """Ranges of tempo in whole BPM, both ends within, and the items in them."""
-    order = np.argsort(shelf.tempo, kind="stable")  # NaN last
-    tempo = np.round(shelf.tempo[order])
-    found = []
-    for width in _WIDTHS:
-        for low in range(_LOWEST, _HIGHEST - width + 1, _STEP):
-            begin, end = np.searchsorted(tempo, [low, low + width + 1])
-            if begin < end:
-                found.append((Value(LeaningType.TEMPO, f"{low}-{low + width}"), order[begin:end]))
-    return found
+def _ranges(shelf: Shelf) -> Candidates:
+    """Ranges of tempo in whole BPM, both ends within, that any item is in."""
+    ends = [(low, low + width) for width in _WIDTHS for low in range(_LOWEST, _HIGHEST - width + 1, _STEP)]
+    tempo = np.round(shelf.tempo[shelf.by_tempo])
+    begin = np.searchsorted(tempo, [low for low, _ in ends])
+    end = np.searchsorted(tempo, [high + 1 for _, high in ends])
+    values = tuple(Value(LeaningType.TEMPO, f"{low}-{high}") for low, high in ends)
+    return Candidates(values, begin, end, shelf.by_tempo).where(begin < end)

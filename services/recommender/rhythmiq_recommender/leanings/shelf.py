@@ -36,6 +36,8 @@ class Shelf:
     """Number of rhythmiq.recommender.v1.Item.Kind."""
     tempo: NDArray[np.float32]
     """BPM, NaN unknown."""
+    by_tempo: Rows
+    """Rows in order of tempo, those of unknown tempo last."""
     fame: Masses
     """How often an item would be heard by popularity alone: PRIOR_PLAYS in all."""
     plays: Masses
@@ -128,10 +130,12 @@ class _Builder:
         rows = np.repeat(np.arange(len(order)), lengths)
         by_value = np.argsort(of_values, kind="stable")
         count = np.bincount(of_values, minlength=len(self._values))
+        tempo = np.array(self._tempi, np.float32)[order]
         return Shelf(
             ids[order],
             np.array(self._kinds, np.int8)[order],
-            np.array(self._tempi, np.float32)[order],
+            tempo,
+            np.argsort(tempo, kind="stable"),
             _fame(np.array(self._popularity, np.float64)[order]),
             np.zeros(len(order)),
             1.0,
