@@ -80,7 +80,7 @@ async def test_the_command_trains_on_a_cluster_and_goes_on_when_it_is_back(
     away = f"--scheduler=tcp://127.0.0.1:{free_port()}"
     code, said = await asyncio.to_thread(trainer.run, away)
     assert code == 6
-    assert "Step fit failed after 1 attempts: no Dask scheduler answers" in said
+    assert "Step fit failed after 1 attempt: no Dask scheduler answers" in said
     code, said = await asyncio.to_thread(trainer.run, f"--scheduler={cluster}")
     assert code == 0, said
     assert "select: done before" in said

@@ -1,8 +1,8 @@
 """What listeners would have liked, had this model chosen: from lists that were shown with known propensities.
 
-The target is the model itself, choosing from the same situation: of a list of so many items it shows an item with
-probability 1 if that is among its first so many, else 0. Places within the list are left aside: too few lists agree on
-them.
+The target is the model itself, asked in the same situation for a list of the same length L, with its L items put in
+random order: each of them stands at each place with probability 1 / L. Its own order would be judged by the few lists
+that happen to agree on places; in random order every list that shows one of its items says something.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _lists(listens: Listens, row: IntArray) -> IntArray:
 
 
 def _target(listens: Listens, rows: IntArray, test: HoldOut, booster: lgb.Booster) -> RawArray:
-    """(rows,) 1 where the model would have shown the item in a list of that length."""
+    """(rows,) 1 / L where the item is among the model's first L, L the length of the list that the row was in."""
     columns = [SERVED_NAMES.index(name) for name in booster.feature_name()]
     target = np.zeros(len(rows))
     for number in np.unique(lists := _lists(listens, rows)).tolist():
@@ -82,7 +82,7 @@ def _target(listens: Listens, rows: IntArray, test: HoldOut, booster: lgb.Booste
         offered = np.union1d(test.reader.candidates(seen, test.reader.shelf.of_kind, test.candidates), items)
         score = ranker.predict(booster, test.reader.features(seen, offered)[:, columns])
         best = offered[np.argsort(-score, kind="stable")[: len(mine)]]
-        target[mine] = np.isin(items, best)
+        target[mine] = np.isin(items, best) / len(mine)
     return target
 
 

@@ -32,7 +32,8 @@ class StepFailed(Exception):
     """A step could not be done: something that it needs stayed away. The message is a sentence for people."""
 
     def __init__(self, step: str, attempts: int, cause: Exception) -> None:
-        super().__init__(f"step {step} failed after {attempts} attempts: {_told(cause)}")
+        times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+        super().__init__(f"step {step} failed after {times}: {_told(cause)}")
         self.step = step
         self.cause = cause
 
