@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import lightgbm as lgb
 import pytest
 from bench.quality.demo import gain_of
 from bench.worlds import catalogue_of, listens_of
