@@ -44,8 +44,8 @@ class RecommenderSettings(ServiceSettings):
     model_store: str = Field(
         default="",
         description=(
-            "Where trained models are kept, as fsspec names it: `file:///var/lib/rhythmiq/models`, `s3://bucket/models` "
-            "(with `rhythmiq-recommender[s3]`). Empty: the prior ranks."
+            "Where trained models are kept, as fsspec names it: `file:///var/lib/rhythmiq/models`, "
+            "`s3://bucket/models` (with `rhythmiq-recommender[s3]`). Empty: the prior ranks."
         ),
     )
     model_poll_seconds: float = Field(

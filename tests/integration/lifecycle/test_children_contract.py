@@ -136,5 +136,5 @@ async def test_a_change_does_not_confirm(world: World) -> None:
     made = world.child()
     await world.children.create(made, None)
     changed = replace(made, etag=new_etag())
-    assert await world.children.replace(changed, expected_etag=made.etag)  # type: ignore[attr-defined]
+    assert await world.children.replace(changed, expected_etag=made.etag)
     assert await world.children.take_back(world.profile_id, [made.id])

@@ -12,7 +12,7 @@ from rhythmiq_recommender.audio import FEATURES, KEY
 from rhythmiq_recommender.config import RecommenderSettings
 from rhythmiq_recommender.environment import FRESH_FOR
 from rhythmiq_recommender.plan import Group
-from rhythmiq_recommender.prior import SURROUNDINGS_SCALE
+from rhythmiq_recommender.prior import POPULARITY_SCORE, SURROUNDINGS_SCALE
 from rhythmiq_recommender.retrieval import CANDIDATES, SEED_CANDIDATES
 from rhythmiq_recommender.situation import DEFAULT_DIVERSITY, DEFAULT_FATIGUE
 
@@ -44,7 +44,7 @@ def test_what_things_are_worth_is_what_the_plan_adds(told: str) -> None:
         f"| target of a feature | {plan.TUNING_SCORE} |",
         f"{plan.SEED_SOUND_SCORE}, {plan.SEED_ARTIST_SCORE}, {plan.SEED_GENRE_SCORE} |",
         f"{SURROUNDINGS_SCALE} for each unit of effect size",
-        f"| well known rather than not | {plan.POPULARITY_SCORE} |",
+        f"| well known rather than not | {POPULARITY_SCORE} |",
         f"the {CANDIDATES} (or 2 x count) best by the plan, {SEED_CANDIDATES} nearest",
     ]
     for words in worth:
@@ -59,7 +59,7 @@ def test_defaults_of_arranging_are_the_ones_that_hold(told: str) -> None:
     assert f"best {variety.CONTENDERS} x count" in told
     assert variety.APART == 6
     assert fatigue.HALF_LIFE == 8 * 3600
-    assert shuffle.SHUFFLE < plan.POPULARITY_SCORE
+    assert shuffle.SHUFFLE < POPULARITY_SCORE
 
 
 def test_the_ages_at_which_readings_go_stale_are_the_ones_that_hold(told: str) -> None:
