@@ -63,7 +63,7 @@ class Shares:
     high: RawArray
     nan: BoolArray
     leaf: IntArray
-    base: NDArray[np.int32]
+    base: IntArray
     table: RawArray
     patterns: Sparse
     """(leaves x elements): times which elements go their leaf's way it gives the number of the leaf's pattern."""
@@ -80,7 +80,7 @@ class Shares:
         goes = (value > self.low[:, None]) & (value <= self.high[:, None])
         if np.isnan(columns).any():
             goes |= np.isnan(value) & self.nan[:, None]
-        cell = (self.patterns @ goes.astype(np.float32)).astype(np.int32).take(self.leaf, axis=0)
+        cell = (self.patterns @ goes.astype(np.float32)).astype(np.int64).take(self.leaf, axis=0)
         cell += self.base[:, None]
         found: RawArray = (self.sums @ self.table.take(cell, mode="clip")).T  # clip: faster, and all are inside
         return found
@@ -119,7 +119,7 @@ def _shares(booster: lgb.Booster) -> Shares:
         np.array([way.high for way in ways]),
         np.array([way.nan for way in ways], np.bool_),
         leaf,
-        base.astype(np.int32),
+        base,
         _table(leaves),
         sparse.csr_matrix((bits, (leaf, elements)), (len(leaves), len(ways))),
         sparse.csr_matrix((np.ones(len(ways)), (features, elements)), (booster.num_feature(), len(ways))),

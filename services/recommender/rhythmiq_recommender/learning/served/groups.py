@@ -10,7 +10,7 @@ import numpy as np
 from rhythmiq_recommender.learning.encoding import KINDS
 from rhythmiq_recommender.learning.served.registry import SERVED_FEATURES, TOTALS
 from rhythmiq_recommender.learning.served.signal import SERVED_GROUPS, surroundings
-from rhythmiq_recommender.learning.tables import FloatArray, RawArray
+from rhythmiq_recommender.learning.tables import FloatArray, IntArray, RawArray
 
 _GROUP = {feature.name: feature.group for feature in SERVED_FEATURES}
 _KINDS = [SERVED_GROUPS.index(surroundings(kind)) for kind in KINDS]
@@ -33,19 +33,21 @@ def grouped(features: Sequence[str], x: FloatArray, shares: RawArray) -> RawArra
     """
     names = tuple(features)
     found: RawArray = shares[:, : len(names)] @ _membership(names)
-    for total, parts in TOTALS.items():
-        if total in names:
-            found[:, _KINDS] += shares[:, [names.index(total)]] * _portions(names, parts, x)
+    for total, kinds, columns in _totals(names):
+        sizes = np.abs(x.take(columns, axis=1))
+        whole = sizes.sum(axis=1, keepdims=True)
+        # Nothing to tell apart by where no kind adds anything.
+        found[:, kinds] += shares[:, [total]] * np.divide(sizes, whole, out=np.zeros_like(sizes), where=whole > 0)
     return found
 
 
-def _portions(names: tuple[str, ...], parts: tuple[str, ...], x: FloatArray) -> RawArray:
-    """(rows x kinds) sizes of the parts, each row of sum 1, or all 0 where the total has no parts."""
-    sizes = np.zeros((len(x), len(parts)))
-    there = [(number, names.index(part)) for number, part in enumerate(parts) if part in names]
-    if there:
-        at, column = zip(*there, strict=True)
-        sizes[:, at] = np.abs(x[:, column])
-    total = sizes.sum(axis=1, keepdims=True)
-    portions: RawArray = np.divide(sizes, total, out=np.zeros_like(sizes), where=total > 0)
-    return portions
+@cache
+def _totals(features: tuple[str, ...]) -> tuple[tuple[int, IntArray, IntArray], ...]:
+    """Of each total its column, and the groups and columns of its parts that are there."""
+    found = []
+    for total, parts in TOTALS.items():
+        there = [(group, features.index(part)) for group, part in zip(_KINDS, parts, strict=True) if part in features]
+        if total in features and there:
+            kinds, columns = np.array(there, np.int64).T
+            found.append((features.index(total), kinds, columns))
+    return tuple(found)
