@@ -18,14 +18,16 @@ from bson.codec_options import CodecOptions
 from numpy.typing import NDArray
 from pymongo import ReadPreference
 
-from rhythmiq_mesh.mongo import Collection, Database, Document, operation
+from rhythmiq_mesh.mongo import Collection, Database, Document, connect, database, operation
 from rhythmiq_recommender.columns import Vocabularies, ids_of, merged, read_columns
 from rhythmiq_recommender.learned_catalogue import catalogue_of
 from rhythmiq_recommender.learning.encoding import CATEGORIES, KINDS
 from rhythmiq_recommender.learning.listening import TYPES, Catalogue
 from rhythmiq_recommender.mongo_feed import MongoItemFeed
-from rhythmiq_recommender.training.tables_store import write_chunk
+from rhythmiq_recommender.training.progress import Tell
+from rhythmiq_recommender.training.tables_store import write_catalogue, write_chunk, write_columns
 
+LISTENERS: Final = "listeners.npz"
 CHUNK_ROWS: Final = 250_000
 """Rows held at once, and in one file."""
 _BATCH: Final = 5_000
@@ -48,16 +50,43 @@ _KIND: Final = {kind: number for number, kind in enumerate(KINDS)}
 _TYPE: Final = {name: number for number, name in enumerate(TYPES)}
 
 
-def for_reading(database: Database) -> Database:
+def for_reading(store: Database) -> Database:
     """The same database, read where it disturbs nobody: from a secondary if there is one; only what a majority has."""
-    return database.with_options(read_preference=ReadPreference.SECONDARY_PREFERRED)
+    return store.with_options(read_preference=ReadPreference.SECONDARY_PREFERRED)
 
 
-async def read_items(database: Database, seen: Callable[[int], None]) -> Catalogue:
+async def extract(
+    uri: str, name: str, folder: Path, as_of: datetime, variant_of: Callable[[str], int], tell: Tell
+) -> dict[str, Any]:
+    """Writes catalogue, listens and variants of listeners; says how much that is. Raises Unavailable."""
+    client = connect(uri, app="rhythmiq-training")
+    try:
+        store = for_reading(database(client, name))
+        catalogue = await read_items(store, lambda count: tell(None, f"{count:,} items"))
+        stored = StoredInteractions(store)
+        about = max(await stored.about(), 1)
+        writer = ListensWriter(folder, catalogue, variant_of)
+        async for batch in stored.read(as_of):
+            writer.put(batch)
+            tell(min(writer.rows / about, 1.0), f"{writer.rows:,} interactions")
+        writer.finish()
+    finally:
+        await client.close()
+    write_catalogue(folder, catalogue)
+    write_columns(folder / LISTENERS, {"variant": np.array(writer.variants, np.int8)})
+    return {
+        "items": len(catalogue),
+        "listeners": len(writer.variants),
+        "types": {name: writer.types[name] for name in TYPES if writer.types[name]},
+        "unknown_items": writer.unknown_items,
+    }
+
+
+async def read_items(store: Database, seen: Callable[[int], None]) -> Catalogue:
     """All items. Tells how many there are so far. Raises Unavailable."""
     names, parts = Vocabularies.empty(), [read_columns((), Vocabularies.empty())]
     count = 0
-    async for entries in MongoItemFeed(database).everything():
+    async for entries in MongoItemFeed(store).everything():
         found = read_columns([entry.message for entry in entries], names)
         found.items[:] = [b""] * len(found)  # the messages are of no more use, and the largest part
         parts.append(found)
@@ -69,8 +98,8 @@ async def read_items(database: Database, seen: Callable[[int], None]) -> Catalog
 class StoredInteractions:
     """The collection of interactions, to be read once from one end to the other."""
 
-    def __init__(self, database: Database) -> None:
-        self._interactions: Collection = database["interactions"]
+    def __init__(self, store: Database) -> None:
+        self._interactions: Collection = store["interactions"]
 
     async def about(self) -> int:
         """About how many there are. Raises Unavailable."""

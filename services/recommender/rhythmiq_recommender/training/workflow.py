@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,20 +13,18 @@ import lightgbm as lgb
 import numpy as np
 
 from rhythmiq_mesh.errors import DeadlineExceeded, Unavailable
-from rhythmiq_mesh.mongo import connect, database
 from rhythmiq_recommender.learning import package
 from rhythmiq_recommender.learning.features import Frame, stack
-from rhythmiq_recommender.learning.listening import TYPES, Catalogue, Listens, tables_of
+from rhythmiq_recommender.learning.listening import Catalogue, Listens, tables_of
 from rhythmiq_recommender.learning.selection import Budget, select
 from rhythmiq_recommender.learning.tables import Tables
 from rhythmiq_recommender.learning.training import Settings, Split, fit_frames, fit_ranker, fit_signals, split
-from rhythmiq_recommender.models.channels import Channel
 from rhythmiq_recommender.models.registry import Registry
 from rhythmiq_recommender.models.store import StoreUnavailable
 from rhythmiq_recommender.models.variants import TREATMENT, variant_of
 from rhythmiq_recommender.training import assess, enough, report
 from rhythmiq_recommender.training.dask import SchedulerUnavailable, fit_distributed
-from rhythmiq_recommender.training.extract import ListensWriter, StoredInteractions, for_reading, read_items
+from rhythmiq_recommender.training.extract import LISTENERS, extract
 from rhythmiq_recommender.training.journal import heal
 from rhythmiq_recommender.training.run import Run
 from rhythmiq_recommender.training.steps import Facts, Scene, Step, write_json
@@ -35,8 +33,6 @@ from rhythmiq_recommender.training.tables_store import (
     read_columns,
     read_frame,
     read_listens,
-    write_catalogue,
-    write_columns,
     write_frame,
 )
 
@@ -44,7 +40,6 @@ TRANSIENT: Final = (Unavailable, DeadlineExceeded, StoreUnavailable, SchedulerUn
 """What may be back in a moment."""
 METRIC: Final = "ndcg"
 JOURNAL: Final = "journal.log"
-_LISTENERS: Final = "listeners.npz"
 _SELECTED: Final = "selected.json"
 _MODEL: Final = "model.txt"
 _PACKAGE: Final = "package"
@@ -90,41 +85,18 @@ class Training:
     def _extract(self, scene: Scene) -> Facts:
         """Interactions as they were when the run began, and the catalogue."""
         channel = self._registry.channel(self._kind, self._cohort)
-        facts = asyncio.run(self._read(scene, channel))
-        catalogue = read_catalogue(scene.folder)
-        enough.check(read_listens(scene.folder), catalogue, self._kind, self._number)
-        return facts
-
-    async def _read(self, scene: Scene, channel: Channel) -> Facts:
         tried = channel.experiment
 
         def side(profile_id: str) -> int:
             return -1 if tried is None else int(variant_of(tried.name, tried.share, profile_id) == TREATMENT)
 
-        client = connect(self._source.uri, app="rhythmiq-training")
-        try:
-            store = for_reading(database(client, self._source.database))
-            catalogue = await read_items(store, lambda count: scene.tell(None, f"{count:,} items"))
-            stored = StoredInteractions(store)
-            about = max(await stored.about(), 1)
-            writer = ListensWriter(scene.folder, catalogue, side)
-            async for batch in stored.read(self._run.as_of):
-                writer.put(batch)
-                scene.tell(min(writer.rows / about, 1.0), f"{writer.rows:,} interactions")
-            writer.finish()
-        finally:
-            await client.close()
-        write_catalogue(scene.folder, catalogue)
-        write_columns(scene.folder / _LISTENERS, {"variant": np.array(writer.variants, np.int8)})
-        return {
-            "items": len(catalogue),
-            "listeners": len(writer.variants),
-            "types": {name: writer.types[name] for name in TYPES if writer.types[name]},
-            "unknown_items": writer.unknown_items,
-            "experiment": None
-            if tried is None
-            else {"name": tried.name, "version": tried.version, "share": tried.share, "since": channel.updated},
-        }
+        facts = asyncio.run(
+            extract(self._source.uri, self._source.database, scene.folder, self._run.as_of, side, scene.tell)
+        )
+        listens, catalogue = read_listens(scene.folder), read_catalogue(scene.folder)
+        enough.check(listens, catalogue, self._kind, self._number)
+        experiment = None if tried is None else {**asdict(tried), "since": channel.updated}
+        return {**facts, "experiment": experiment}
 
     def _load(self, scene: Scene) -> tuple[Listens, Catalogue, Tables]:
         folder = scene.before["extract"]
@@ -209,8 +181,9 @@ class Training:
         """On the hold-out: the model, the promoted one, and everything that the report tells."""
         listens, catalogue, tables = self._load(scene)
         chosen, settings = self._chosen(scene)
-        promoted, note = self._promoted(scene.folder / "promoted")
-        variants = read_columns(scene.before["extract"] / _LISTENERS)["variant"].astype(np.int64)
+        version = self._registry.channel(self._kind, self._cohort).promoted
+        promoted, note = self._promoted(version, scene.folder / "promoted")
+        variants = read_columns(scene.before["extract"] / LISTENERS)["variant"].astype(np.int64)
         document = assess.assess(
             assess.Material(
                 listens=listens,
@@ -232,11 +205,10 @@ class Training:
         )
         document["notes"] = [*([note] if note else []), *document["notes"]]
         write_json(scene.folder / assess.EVALUATION, document)
-        return {"promoted": None if promoted is None else promoted.manifest.version}
+        return {"promoted": version}
 
-    def _promoted(self, folder: Path) -> tuple[package.Package | None, str]:
+    def _promoted(self, version: str | None, folder: Path) -> tuple[package.Package | None, str]:
         """The promoted package, and a note where there is one that cannot be compared with."""
-        version = self._registry.channel(self._kind, self._cohort).promoted
         if version is None:
             return None, ""
         try:
