@@ -30,9 +30,6 @@ class Packages:
     def __contains__(self, model: Model) -> bool:
         return model in self._loaded
 
-    def __len__(self) -> int:
-        return len(self._loaded)
-
     def get(self, model: Model) -> Package | None:
         """The package, which is now the most recently needed one."""
         found = self._loaded.get(model)
