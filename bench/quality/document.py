@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+# Nothing but a count is so large.
+_COUNT = 100
 REPORT = Path(__file__).parents[1] / "reports" / "quality.json"
 
 
@@ -14,7 +16,7 @@ def _cell(figure: dict[str, float] | None) -> str:
     if figure is None or math.isnan(figure["mean"]):
         return ""
     if "low" not in figure:
-        return f"{figure['mean']:.3f}"
+        return f"{figure['mean']:,.0f}" if figure["mean"] >= _COUNT else f"{figure['mean']:.3f}"
     return f"{figure['mean']:.4f} [{figure['low']:.3f}, {figure['high']:.3f}]"
 
 
