@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from itertools import cycle
 from typing import Any, Final
 
 import lightgbm as lgb
@@ -50,23 +51,27 @@ def fit_distributed(
     with _client(scheduler) as client:
         from lightgbm.dask import DaskLGBMRanker
 
-        workers = len(client.scheduler_info(n_workers=-1)["workers"])
+        workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
         chosen = {**DEFAULTS, **dict(parameters or {}), **_FIXED, "random_state": seed, "n_estimators": rounds}
         ranker = DaskLGBMRanker(client=client, **chosen)
-        x, label, group = _arrays(client, frame, workers * PARTITIONS_A_WORKER)
+        x, label, group = _arrays(client, frame, workers)
         ranker.fit(x, label, group=group)
         return _named(ranker.booster_, frame.names)
 
 
-def _arrays(client: Any, frame: Frame, count: int) -> tuple[Any, Any, Any]:
-    """Features, labels and sizes of queries as Dask arrays in as many partitions, their rows with the workers."""
+def _arrays(client: Any, frame: Frame, workers: list[str]) -> tuple[Any, Any, Any]:
+    """Features, labels and sizes of queries as Dask arrays, partitions dealt to the workers in turn.
+
+    Left to itself, Dask may give all of a small frame to one worker.
+    """
     from dask import array
     from dask.delayed import delayed
 
     x, y, group = [], [], []
     make: Any = array.from_delayed
-    for rows, sizes in partitions(frame, count):
-        part, label = client.scatter([frame.x[rows], frame.label[rows].astype(np.int32)])
+    parts = partitions(frame, len(workers) * PARTITIONS_A_WORKER)
+    for (rows, sizes), worker in zip(parts, cycle(workers), strict=False):
+        part, label = client.scatter([frame.x[rows], frame.label[rows].astype(np.int32)], workers=[worker])
         x.append(make(delayed(part), (sizes.sum(), frame.x.shape[1]), np.float32))
         y.append(make(delayed(label), (sizes.sum(),), np.int32))
         group.append(make(delayed(sizes), (len(sizes),), np.int64))
