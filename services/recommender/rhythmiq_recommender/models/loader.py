@@ -66,7 +66,8 @@ class ModelLoader:
         self._registry, self._catalog = registry, catalog
         self._interval, self._clock = interval, clock
         self._packages = Packages(most)
-        self._folder = Path(tempfile.mkdtemp(prefix="rhythmiq-models-"))
+        self._folder: Path | None = None
+        """Of copies of packages; made when the first is."""
         self._contents: Mapping[Key, bytes] = {}
         self._channels: dict[Key, Channel] = {}
         self._bad: dict[Model, str] = {}
@@ -103,7 +104,8 @@ class ModelLoader:
 
     async def close(self) -> None:
         """Removes the copies on disk."""
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        if self._folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     async def round(self) -> None:
         """One look: at the channels when it is time to, and at the catalogue."""
@@ -273,9 +275,13 @@ class ModelLoader:
     # Copies on disk
 
     def _path(self, model: Model) -> Path:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="rhythmiq-models-"))
         return self._folder / model.key.kind / model.key.cohort / model.version
 
     def _clear_disk(self) -> None:
+        if self._folder is None:
+            return
         kept = {
             self._path(Model(key, version))
             for key, channel in self._channels.items()
