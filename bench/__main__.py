@@ -29,7 +29,7 @@ PARTS = ("requests", "interactions", "training")
 def rows(report: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
     """What is promised: figure, measured, limit, kept; None where there is no limit, only something to compare with."""
     trained = training.rows(report["training"]) if "training" in report else []
-    full, profile = report["full"], report["profile"]
+    full, profile, learned = report["full"], report["profile"], report["learned"]
     memory = full["memory_mib"]["recommender"]
     events = report["interactions"]["by_message_size"]["1000"]["per_second"]
     ours, peers, fast = (profile[name]["per_second"] for name in ("rhythmiq", "fastapi", "fastapi_uvloop"))
@@ -41,6 +41,14 @@ def rows(report: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
             f"{report['p50_growth']}x",
             "< 2x",
             report["p50_growth"] < 2,
+        ),
+        ("Recommend, learned ranker: p50", f"{learned['p50_ms']} ms", "<= 20 ms", learned["p50_ms"] <= 20),
+        ("Recommend, learned ranker: p99", f"{learned['p99_ms']} ms", "<= 50 ms", learned["p99_ms"] <= 50),
+        (
+            "A promoted model answers after",
+            f"{learned['promoted_after_seconds']} s",
+            "<= 10 s",
+            learned["promoted_after_seconds"] <= 10,
         ),
         (
             "GetProfile: throughput against FastAPI",

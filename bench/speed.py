@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 
+from bench.learned import teach
 from bench.load import Connection, Measured, closed_loop, http_request
 from bench.mesh import Listener, Mesh, free_port, make_listener, running_mesh
 from bench.processes import cpu_seconds, resident_mib, tree
@@ -44,6 +45,7 @@ def recommend(catalogue: Path, *, small: Path, seconds: float) -> Section:
             }
             if label == "full":
                 measured["profile"] = _profile(mesh, listener, seconds)
+                measured["learned"] = _learned(mesh, listener, seconds)
     small_p50, full_p50 = (measured[label]["p50_ms"] for label in ("small", "full"))
     measured["p50_growth"] = round(full_p50 / small_p50, 2)
     return measured
@@ -54,6 +56,15 @@ def _recommend_once(mesh: Mesh, listener: Listener, seconds: float) -> Section:
     fresh = _until_searchable(mesh, request)
     asyncio.run(closed_loop(mesh.port, [request], concurrency=CONCURRENCY, seconds=min(3.0, seconds)))
     return _loaded(mesh.process.pid, mesh.port, request, seconds) | {"searchable_after_seconds": fresh}
+
+
+def _learned(mesh: Mesh, listener: Listener, seconds: float) -> Section:
+    """The same request, ranked by a model that was trained on what listeners did."""
+    taught = teach(mesh, listener)
+    request = http_request("POST", f"/{listener.name}:recommend", token=listener.token, body=b'{"count":20}')
+    _check_answer(asyncio.run(_one(mesh.port, request)))
+    asyncio.run(closed_loop(mesh.port, [request], concurrency=CONCURRENCY, seconds=min(3.0, seconds)))
+    return _loaded(mesh.process.pid, mesh.port, request, seconds) | taught
 
 
 def _until_searchable(mesh: Mesh, request: bytes) -> float:
