@@ -100,7 +100,7 @@ def test_candidates_are_allowed_ascending_and_bounded() -> None:
 def test_a_listener_of_whom_nothing_is_known_gets_finite_scores() -> None:
     one = trained()
     served = scorer(one)
-    x = served.features(Asking(EMPTY, CUT, NOWHERE), np.arange(50))
+    x = served.features(Asking(EMPTY, CUT, NOWHERE), np.arange(len(one.catalogue)))
     assert np.isfinite(served.scores(x)).all()
     assert np.std(served.scores(x)) > 0
 

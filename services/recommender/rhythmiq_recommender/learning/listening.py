@@ -90,12 +90,32 @@ class Catalogue:
         """A hash of each genre's name."""
         return keys_of(self.genre_names)
 
+    @cached_property
+    def sound(self) -> FloatArray:
+        """(items x AUDIO_NAMES) audio, 0 (the mean of music in general) where not known."""
+        return np.where(np.isnan(self.audio), np.float32(0), self.audio)
+
+    @cached_property
+    def _prefixes(self) -> NDArray[np.uint64] | None:
+        """Of ids, ascending; None if two are the same."""
+        found = prefixes(self.ids)
+        return found if bool((found[1:] > found[:-1]).all()) else None
+
     def rows_of(self, ids: NDArray[np.bytes_]) -> IntArray:
         """Rows of those ids, -1 for the ones that are not there."""
         if not len(self) or not len(ids):
             return np.full(len(ids), -1, np.int64)
-        place = np.minimum(np.searchsorted(self.ids, ids), len(self) - 1)
+        known = self._prefixes
+        place = self.ids.searchsorted(ids) if known is None else known.searchsorted(prefixes(ids))
+        place = np.minimum(place, len(self) - 1)
         return np.where(self.ids[place] == ids, place, -1).astype(np.int64)
+
+
+def prefixes(ids: NDArray[np.bytes_]) -> NDArray[np.uint64]:
+    """The first 8 of 16 bytes as numbers, which ascend as ids do: found several times faster than strings of bytes."""
+    if not len(ids):
+        return np.zeros(0, np.uint64)
+    return np.ascontiguousarray(ids, "S16").view(">u8")[::2].astype(np.uint64)
 
 
 def keys_of(names: tuple[str, ...]) -> NDArray[np.uint64]:

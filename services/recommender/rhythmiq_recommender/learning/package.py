@@ -23,7 +23,7 @@ from rhythmiq_recommender.learning.features import FEATURES_VERSION
 from rhythmiq_recommender.learning.listening import Catalogue
 from rhythmiq_recommender.learning.model_text import BadText, checked
 from rhythmiq_recommender.learning.scorer import Scorer
-from rhythmiq_recommender.learning.served.reader import Fit
+from rhythmiq_recommender.learning.served.reader import Fit, Fitted
 from rhythmiq_recommender.learning.served.registry import SERVED_NAMES
 from rhythmiq_recommender.learning.served.state import AnyArray, BadState
 
@@ -77,7 +77,7 @@ class Package:
 
     manifest: Manifest
     booster: lgb.Booster
-    fit: Fit
+    fit: Fitted
 
     def onto(self, catalogue: Catalogue) -> Scorer:
         """The same fit over a catalogue as it is now: gone items are dropped, new ones start without history."""
@@ -138,7 +138,7 @@ def load(folder: Path) -> Package:
         fit = Fit.of_arrays(_arrays(contents[SIGNALS]), KINDS[manifest.kind])
     except BadState as error:
         raise BadModel(f"{SIGNALS}: {error}") from None
-    return Package(manifest, booster, fit)
+    return Package(manifest, booster, Fitted.of(fit))
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -8,15 +8,16 @@ from typing import Final
 import numpy as np
 
 from rhythmiq_recommender.audio import standard_score
+from rhythmiq_recommender.learning.encoding import CODES
 from rhythmiq_recommender.learning.evaluate import Ranked
 from rhythmiq_recommender.learning.listening import AUDIO_NAMES
 from rhythmiq_recommender.learning.served.alike import cosine_lists, liked_by
-from rhythmiq_recommender.learning.served.lists import spread
-from rhythmiq_recommender.learning.served.prior import BoundPriorHere, PriorHere
+from rhythmiq_recommender.learning.served.lists import Packed
+from rhythmiq_recommender.learning.served.prior import BoundPriorHere
 from rhythmiq_recommender.learning.served.reader import Reader
 from rhythmiq_recommender.learning.served.shelf import Looked, Seen
 from rhythmiq_recommender.learning.served.signal import Past
-from rhythmiq_recommender.learning.tables import FloatArray, IntArray, RawArray, Tables
+from rhythmiq_recommender.learning.tables import IntArray, RawArray, Tables
 from rhythmiq_recommender.learning.visits import Ask, Visits
 from rhythmiq_recommender.prior import POPULARITY_SCORE, POPULARITY_WIDTH, WELL_KNOWN
 
@@ -35,7 +36,7 @@ def rivals(reader: Reader, past: Tables) -> Mapping[str, Rival]:
     shelf = reader.shelf
     popular = reader.likes.astype(np.float64) / (float(reader.likes.max(initial=0)) + 1)
     fitted = Past.of(past, shelf.artists, shelf.genres)
-    near = cosine_lists(liked_by(fitted), NEIGHBOURS)
+    near = Packed.of(cosine_lists(liked_by(fitted), NEIGHBOURS))
     prior, known = BoundPriorHere(shelf), _popularity_score(reader)
 
     def personal(seen: Seen) -> RawArray:
@@ -48,14 +49,14 @@ def rivals(reader: Reader, past: Tables) -> Mapping[str, Rival]:
 
     def alike(seen: Seen) -> RawArray:
         ones = np.ones(len(seen.items), np.float32)
-        return spread(near, seen.items, ones, shelf.count) + popular * 1e-6
+        return near.spread(seen.items, ones)[:-1] + popular * 1e-6
 
-    everything = Looked.at(shelf, np.arange(shelf.count))
-    x: FloatArray = np.empty((shelf.count, len(PriorHere.features)), np.float32)
+    table = prior.of_cells(Looked.at(shelf, np.arange(shelf.count)), np.arange(CODES)).T.copy()
 
     def by_prior(seen: Seen) -> RawArray:
-        prior.columns(seen, everything, x)
-        return x[:, -1] + known
+        cells = seen.cells[seen.cells < CODES]
+        found: RawArray = table[cells].sum(axis=0) + known
+        return found
 
     return {POPULARITY: lambda seen: popular, PERSONAL: personal, ITEM_KNN: alike, PRIOR: by_prior}
 
@@ -66,7 +67,11 @@ def _popularity_score(reader: Reader) -> RawArray:
     target = standard_score("popularity", WELL_KNOWN)
     typical = 1 + (float(shelf.audio[shelf.of_kind, column].mean()) - target) ** 2 if shelf.of_kind.any() else 1.0
     near = 1 / (1 + (shelf.audio[:, column] - target) ** 2 / POPULARITY_WIDTH**2)
-    found: RawArray = POPULARITY_SCORE * (near - 1 / (1 + typical / POPULARITY_WIDTH**2)) * shelf.known[:, column]
+    found: RawArray = (
+        POPULARITY_SCORE
+        * (near - 1 / (1 + typical / POPULARITY_WIDTH**2))
+        * ~np.isnan(shelf.catalogue.audio[:, column])
+    )
     return found
 
 

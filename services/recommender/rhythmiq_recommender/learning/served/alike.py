@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
-from rhythmiq_recommender.learning.served.lists import Lists, empty, heaviest, of_dense, of_sparse, spread
+from rhythmiq_recommender.learning.served.lists import Lists, Packed, empty, heaviest, of_dense, of_sparse
 from rhythmiq_recommender.learning.served.shelf import Looked, Seen, Shelf
-from rhythmiq_recommender.learning.served.signal import SIMILAR, Past
+from rhythmiq_recommender.learning.served.signal import SIMILAR, Kept, Past, gone
 from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
 from rhythmiq_recommender.learning.signals.ease import LARGEST, ease, gram
 from rhythmiq_recommender.learning.signals.signal import Feature
@@ -42,7 +42,7 @@ class Alike:
     )
     arrays = (
         ArraySpec("near", "i4", (Axis.ITEM, NEIGHBOURS), refers=Axis.ITEM),
-        ArraySpec("weight", "f4", (Axis.ITEM, NEIGHBOURS)),
+        ArraySpec("weight", "f4", (Axis.ITEM, NEIGHBOURS), weighs="near"),
     )
 
     def fit(self, past: Past) -> State:
@@ -61,9 +61,9 @@ class Alike:
     def _solved(self, liked: Sparse) -> Lists:
         return of_dense(ease(gram((1, liked)), self.ridge), NEIGHBOURS)
 
-    def bind(self, state: State, shelf: Shelf) -> BoundAlike:
+    def bind(self, kept: Kept, shelf: Shelf) -> BoundAlike:
         """Lists as they are."""
-        return BoundAlike((state["near"], state["weight"]), shelf)
+        return BoundAlike(kept.lists["near"], shelf)
 
 
 def cosine_lists(liked: Sparse, k: int, shrink: float = 0.0) -> Lists:
@@ -106,15 +106,18 @@ def liked_by(past: Past) -> Sparse:
 class BoundAlike:
     """Adds up the lists of what the listener liked; what was disliked takes away."""
 
-    def __init__(self, lists: Lists, shelf: Shelf) -> None:
-        self._lists, self._shelf = lists, shelf
+    def __init__(self, lists: Packed, shelf: Shelf) -> None:
+        self._lists, self._fitted, self._gone = lists, shelf.fitted, gone(shelf)
 
     def _score(self, seen: Seen) -> RawArray:
+        """(items of the fit + 1,)."""
         found = seen.memory.get("alike")
         if found is None:
             some = slice(None) if len(seen.items) <= LOOKS_AT else np.argsort(-seen.last)[:LOOKS_AT]
-            amount: RawArray = np.clip(seen.taste[some], -1, 1)
-            found = seen.memory["alike"] = spread(self._lists, seen.items[some], amount, self._shelf.count)
+            items, amount = self._fitted.item.take(seen.items[some]), np.clip(seen.taste[some], -1, 1)
+            found = self._lists.spread(items[items >= 0], amount[items >= 0])
+            found[self._gone] = 0
+            seen.memory["alike"] = found
         return found
 
     def columns(self, seen: Seen, looked: Looked, x: FloatArray) -> None:
@@ -122,23 +125,26 @@ class BoundAlike:
             x[:] = 0
             return
         score = self._score(seen)
-        x[:, 0] = score.take(looked.row)
+        x[:, 0] = score.take(looked.fitted)
         x[:, 1] = x[:, 0] / max(float(score.max()), 1e-6)
 
     def candidates(self, seen: Seen, most: int) -> IntArray:
         """The best of all items of the kind."""
         if not len(seen.row):
             return np.zeros(0, np.int64)
-        return heaviest(self._score(seen), most)
+        return self._fitted.row[heaviest(self._score(seen), most)].astype(np.int64)
 
     def likeness(self, seen: Seen, rows: IntArray) -> IntArray:
         """The liked item that speaks most for each row, -1 where none does."""
-        liked = seen.items[seen.taste > 0]
-        near, weight = self._lists[0][liked], self._lists[1][liked]
         found = np.full(len(rows), -1, np.int64)
-        order = np.argsort(rows, kind="stable")
-        at = np.minimum(np.searchsorted(rows[order], near), len(rows) - 1) if len(rows) else near
-        who, place = np.nonzero((near >= 0) & (rows[order][at] == near)) if len(rows) else (found[:0], found[:0])
-        by_weight = np.argsort(weight[who, place], kind="stable")  # the heaviest is written last and stays
-        found[order[at[who, place][by_weight]]] = liked[who[by_weight]]
+        liked = seen.items[seen.taste > 0]
+        liked = liked[self._fitted.item.take(liked) >= 0]
+        if not len(rows):
+            return found
+        at, of = self._lists.of_rows(self._fitted.item.take(liked))
+        near, order = self._fitted.row.take(self._lists.near.take(at)), np.argsort(rows, kind="stable")
+        place = np.minimum(np.searchsorted(rows[order], near), len(rows) - 1)
+        hit = np.flatnonzero(rows[order][place] == near)
+        hit = hit[np.argsort(self._lists.weight.take(at[hit]), kind="stable")]  # the heaviest comes last and stays
+        found[order[place[hit]]] = liked[of[hit]]
         return found

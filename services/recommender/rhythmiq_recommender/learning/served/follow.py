@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from rhythmiq_recommender.learning.served.lists import Lists, heaviest, of_sparse, spread
+from rhythmiq_recommender.learning.served.lists import Packed, heaviest, of_sparse
 from rhythmiq_recommender.learning.served.shelf import Looked, Seen, Shelf
-from rhythmiq_recommender.learning.served.signal import SIMILAR, Past
+from rhythmiq_recommender.learning.served.signal import SIMILAR, Kept, Past, gone
 from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
 from rhythmiq_recommender.learning.signals.signal import Feature
 from rhythmiq_recommender.learning.signals.transitions import DECAY, REACH, lagged
@@ -30,9 +30,9 @@ class Follow:
     )
     arrays = (
         ArraySpec("next", "i4", (Axis.ITEM, FOLLOWERS), refers=Axis.ITEM),
-        ArraySpec("next_chance", "f4", (Axis.ITEM, FOLLOWERS)),
+        ArraySpec("next_chance", "f4", (Axis.ITEM, FOLLOWERS), weighs="next"),
         ArraySpec("soon", "i4", (Axis.ITEM, FOLLOWERS), refers=Axis.ITEM),
-        ArraySpec("soon_chance", "f4", (Axis.ITEM, FOLLOWERS)),
+        ArraySpec("soon_chance", "f4", (Axis.ITEM, FOLLOWERS), weighs="soon"),
     )
 
     def fit(self, past: Past) -> State:
@@ -56,39 +56,40 @@ class Follow:
             found[f"{name}_chance"] = (weights / out[:, None]).astype(np.float32)
         return found
 
-    def bind(self, state: State, shelf: Shelf) -> BoundFollow:
+    def bind(self, kept: Kept, shelf: Shelf) -> BoundFollow:
         """Lists as they are."""
-        return BoundFollow((state["next"], state["next_chance"]), (state["soon"], state["soon_chance"]), shelf)
+        return BoundFollow(kept.lists["next"], kept.lists["soon"], shelf)
 
 
 class BoundFollow:
     """Adds up the followers of the session that goes on."""
 
-    def __init__(self, right: Lists, soon: Lists, shelf: Shelf) -> None:
-        self._next, self._soon, self._shelf = right, soon, shelf
+    def __init__(self, right: Packed, soon: Packed, shelf: Shelf) -> None:
+        self._next, self._soon, self._fitted, self._gone = right, soon, shelf.fitted, gone(shelf)
 
     def _score(self, seen: Seen) -> RawArray:
+        """(items of the fit + 1,)."""
         found = seen.memory.get("follow")
         if found is None:
-            recent = seen.row[seen.session :][-REACH:]
+            recent = self._fitted.item.take(seen.row[seen.session :][-REACH:])
             decay = DECAY ** np.arange(len(recent))[::-1]
-            found = seen.memory["follow"] = spread(self._soon, recent, decay, self._shelf.count)
+            found = self._soon.spread(recent[recent >= 0], decay[recent >= 0])
+            found[self._gone] = 0
+            seen.memory["follow"] = found
         return found
 
     def columns(self, seen: Seen, looked: Looked, x: FloatArray) -> None:
         if seen.session >= len(seen.row):
             x[:] = 0
             return
-        last = seen.row[-1]
-        chance = np.zeros(self._shelf.count + 1, np.float32)
-        chance[self._next[0][last]] = self._next[1][last]
+        last = self._fitted.item.take(seen.row[-1:])
         score = self._score(seen)
-        x[:, 0] = chance.take(looked.row)
-        x[:, 1] = score.take(looked.row)
+        x[:, 0] = self._next.spread(last[last >= 0], np.ones(1)[last >= 0]).take(looked.fitted)
+        x[:, 1] = score.take(looked.fitted)
         x[:, 2] = x[:, 1] / max(float(score.max()), 1e-6)
 
     def candidates(self, seen: Seen, most: int) -> IntArray:
         """What is likely to follow soon."""
         if seen.session >= len(seen.row):
             return np.zeros(0, np.int64)
-        return heaviest(self._score(seen), most)
+        return self._fitted.row[heaviest(self._score(seen), most)].astype(np.int64)

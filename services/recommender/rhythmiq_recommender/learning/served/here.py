@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rhythmiq_recommender.learning.encoding import CATEGORIES, CODES, OFFSETS, WIDTHS
 from rhythmiq_recommender.learning.served.popular import rate
 from rhythmiq_recommender.learning.served.shelf import KIND_COUNT, Looked, Seen, Shelf
-from rhythmiq_recommender.learning.served.signal import ALL_SURROUNDINGS, Past, Quiet, sums, surroundings
+from rhythmiq_recommender.learning.served.signal import ALL_SURROUNDINGS, Kept, Past, Quiet, sums, surroundings
 from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
 from rhythmiq_recommender.learning.signals.signal import Feature
-from rhythmiq_recommender.learning.tables import FloatArray, IntArray, RawArray
+from rhythmiq_recommender.learning.tables import BoolArray, FloatArray, IntArray, RawArray
 
 EXPECTED: Final = 8.0
 """Expected likes that a lift's prior is worth: an item's prior is its artist's lift, an artist's its genre's."""
@@ -70,9 +71,9 @@ class Here:
                 found[f"rate_{who}"][:, columns] = mean
         return found
 
-    def bind(self, state: State, shelf: Shelf) -> BoundHere:
+    def bind(self, kept: Kept, shelf: Shelf) -> BoundHere:
         """Items that nobody has met take their artist's or genre's."""
-        return BoundHere(state, shelf)
+        return BoundHere(kept, shelf)
 
 
 def _length(past: Past, axis: Axis | int) -> int:
@@ -136,44 +137,43 @@ def _rates(
 
 
 class BoundHere(Quiet):
-    """Look-ups: one row an item (artist, genre), with lifts and rates of each code side by side."""
+    """Look-ups in tables that stay as they were fitted: one row an item (artist, genre), one column a code."""
 
-    def __init__(self, state: State, shelf: Shelf) -> None:
-        self._artist = _padded(state["rate_artist"]).ravel()
-        genre = _side_by_side(state["lift_genre"], state["rate_genre"])
-        artist = _side_by_side(state["lift_artist"], state["rate_artist"])
-        unmet = np.flatnonzero(~state["met"])
-        item = np.zeros((shelf.count, 2 * _PLACES), np.float32)
-        item[:, :CODES] = state["lift_item"]
-        item[:, _PLACES : _PLACES + CODES] = state["rate_item"]
-        of_artist = shelf.artist[unmet] < shelf.artists
-        item[unmet] = np.where(of_artist[:, None], artist[shelf.artist[unmet]], genre[shelf.genre[unmet]])
-        self._item, self._genre = item.ravel(), genre.ravel()
+    def __init__(self, kept: Kept, shelf: Shelf) -> None:
+        self._lifts = {who: kept[f"lift_{who}"] for who in AXES}
+        self._rates = {who: kept[f"rate_{who}"] for who in AXES}
+        self._shelf, self._fitted = shelf, shelf.fitted
+        self._met: BoolArray = np.append(kept["met"], False)
+        """(items of the fit + 1,)."""
 
     def columns(self, seen: Seen, looked: Looked, x: FloatArray) -> None:
-        if (seen.codes < 0).all():
-            x[:] = 0
+        x[:] = 0
+        kinds = np.flatnonzero(seen.cells < CODES)
+        if not len(kinds):
             return
-        both = np.concatenate([seen.cells, seen.cells + _PLACES])
-        item = self._item.take(looked.row[:, None] * (2 * _PLACES) + both)
-        genre = self._genre.take(looked.genre[:, None] * (2 * _PLACES) + both)
-        kinds = KIND_COUNT
-        x[:, :kinds], x[:, kinds : 2 * kinds] = item[:, :kinds], genre[:, :kinds]
-        x[:, 2 * kinds : 3 * kinds] = item[:, kinds:]
-        x[:, 3 * kinds : 4 * kinds] = self._artist.take(looked.artist[:, None] * _PLACES + seen.cells)
-        x[:, 4 * kinds : 5 * kinds] = genre[:, kinds:]
-        x[:, -2:] = item @ _HALVES
+        cells, kinds = seen.cells[kinds], kinds.astype(np.int64)
+        artist, genre = self._fitted.artist.take(looked.artist), self._fitted.genre.take(looked.genre)
+        artists, genres = _cells(self._rates["artist"], artist, cells), _cells(self._rates["genre"], genre, cells)
+        genre_lifts = _cells(self._lifts["genre"], genre, cells)
+        lifts, rates = (_cells(table["item"], looked.fitted, cells) for table in (self._lifts, self._rates))
+        unmet = np.flatnonzero(~self._met.take(looked.fitted))
+        if len(unmet):
+            named = (looked.artist[unmet] < self._shelf.artists)[:, None]
+            artist_lifts = _cells(self._lifts["artist"], artist[unmet], cells)
+            lifts[unmet] = np.where(named, artist_lifts, genre_lifts[unmet])
+            rates[unmet] = np.where(named, artists[unmet], genres[unmet])
+        for number, found in enumerate((lifts, genre_lifts, rates, artists, genres)):
+            x[:, number * KIND_COUNT + kinds] = found
+        ones = np.ones(len(kinds), np.float32)
+        x[:, -2], x[:, -1] = lifts @ ones, rates @ ones
 
 
-_PLACES: Final = CODES + 1
-"""Columns of one table: a last one of zeros is for surroundings that are not known."""
-_HALVES: Final[FloatArray] = np.kron(np.eye(2), np.ones((KIND_COUNT, 1))).astype(np.float32)
-
-
-def _side_by_side(lift: FloatArray, rate: FloatArray) -> FloatArray:
-    return np.hstack([_padded(lift), _padded(rate)])
-
-
-def _padded(table: FloatArray) -> FloatArray:
-    """With a row for the unknown artist or genre, and a column for unknown surroundings."""
-    return np.pad(table, ((0, 1), (0, 1)))
+def _cells(table: FloatArray, places: NDArray[np.int32], cells: IntArray) -> FloatArray:
+    """(places x cells) of a table (places x CODES); 0 at places of -1."""
+    if not len(table):
+        return np.zeros((len(places), len(cells)), np.float32)
+    found = table.ravel().take(places[:, None] * np.int64(CODES) + cells, mode="clip")
+    nowhere = places < 0
+    if nowhere.any():
+        found[nowhere] = 0
+    return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from rhythmiq_recommender.learning.tables import FloatArray, IntArray, RawArray,
 
 Lists = tuple[NDArray[np.int32], FloatArray]
 """(items x k) rows, -1 at the end of shorter lists, and their weights; the heaviest first."""
+
+
+AnyInts = NDArray[np.integer[Any]]
 
 
 def of_sparse(matrix: Sparse, k: int, first: int = 0, out: Lists | None = None) -> Lists:
@@ -46,13 +50,38 @@ def empty(count: int, k: int) -> Lists:
     return np.full((count, k), -1, np.int32), np.zeros((count, k), np.float32)
 
 
-def spread(lists: Lists, rows: IntArray, amount: FloatArray | RawArray, count: int) -> RawArray:
-    """(count,) sums over the lists of `rows`, each list's weights times its amount."""
-    targets = lists[0][rows].ravel()
-    weights = (lists[1][rows] * np.asarray(amount, np.float32)[:, None]).ravel()
-    # One place more than there are items takes what the ends of shorter lists (-1) add up to.
-    found: RawArray = np.bincount(targets + 1, weights=weights, minlength=count + 1).astype(np.float64, copy=False)
-    return found[1:]
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Lists without the ends of shorter ones, one after the other: often a third of the memory, and never copied."""
+
+    starts: NDArray[np.int64]
+    """(items + 1,) where each list begins."""
+    near: NDArray[np.int32]
+    weight: FloatArray
+
+    @classmethod
+    def of(cls, lists: Lists) -> Self:
+        """From lists of one length."""
+        there = lists[0] >= 0
+        starts = np.zeros(len(there) + 1, np.int64)
+        np.cumsum(there.sum(axis=1), out=starts[1:])
+        return cls(starts, lists[0][there], lists[1][there])
+
+    def of_rows(self, rows: AnyInts) -> tuple[IntArray, IntArray]:
+        """Places of the lists of `rows` in `near` and `weight`, and for each the place in `rows` that it is of."""
+        start = self.starts.take(rows)
+        size = self.starts.take(np.asarray(rows) + 1) - start
+        ends = np.cumsum(size)
+        of = np.repeat(np.arange(len(rows)), size)
+        return np.arange(len(of)) + (start - ends + size)[of], of
+
+    def spread(self, rows: AnyInts, amount: FloatArray | RawArray) -> RawArray:
+        """(items + 1,) sums over the lists of `rows`, each list's weights times its amount; the last, of none, is 0."""
+        at, of = self.of_rows(rows)
+        weights = self.weight.take(at) * np.asarray(amount, np.float32)[of]
+        return np.bincount(self.near.take(at), weights=weights, minlength=len(self.starts)).astype(
+            np.float64, copy=False
+        )
 
 
 def heaviest(score: RawArray, most: int) -> IntArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rhythmiq_recommender.learning.served.shelf import Looked, Seen, Shelf
-from rhythmiq_recommender.learning.served.signal import NOVELTY, Past
+from rhythmiq_recommender.learning.served.signal import NOVELTY, Kept, Past
 from rhythmiq_recommender.learning.served.state import ArraySpec, State
 from rhythmiq_recommender.learning.signals.signal import Feature
 from rhythmiq_recommender.learning.tables import FloatArray, IntArray, RawArray
@@ -32,7 +32,7 @@ class Own:
         """Nothing."""
         return {}
 
-    def bind(self, state: State, shelf: Shelf) -> BoundOwn:
+    def bind(self, kept: Kept, shelf: Shelf) -> BoundOwn:
         """Reads artists from the shelf."""
         return BoundOwn(shelf)
 
@@ -64,14 +64,13 @@ class BoundOwn:
         x[hit, 4] = lately[at]
 
     def _of_artist(self, seen: Seen, looked: Looked, x: FloatArray) -> None:
-        many = self._shelf.artists + 1
-        times = np.bincount(seen.artist, minlength=many)
-        newest: RawArray = np.full(many, np.nan)
-        newest[seen.artist] = seen.age  # the last one written is the newest
-        newest[-1] = np.nan
-        times[-1] = 0
-        x[:, 5] = np.log1p(times.take(looked.artist))
-        x[:, 6] = newest.take(looked.artist)
+        heard = seen.artists
+        times = np.log1p(heard.sums())
+        newest: RawArray = np.full(len(times), np.nan)
+        newest[heard.inverse] = seen.age  # the last one written is the newest
+        place = heard.places(looked.artist)
+        place[looked.artist == self._shelf.artists] = -1
+        x[:, 5], x[:, 6] = times.take(place), newest.take(place)
 
     def candidates(self, seen: Seen, most: int) -> IntArray:
         """What the listener liked, the most liked first."""

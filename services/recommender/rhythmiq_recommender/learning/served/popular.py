@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from rhythmiq_recommender.learning.served.shelf import HOUR, Looked, Seen, Shelf
-from rhythmiq_recommender.learning.served.signal import POPULARITY, Past, counts
+from rhythmiq_recommender.learning.served.signal import POPULARITY, Kept, Past, counts, most_liked, placed
 from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
 from rhythmiq_recommender.learning.signals.signal import Feature
 from rhythmiq_recommender.learning.tables import FloatArray, IntArray, RawArray
@@ -68,33 +68,39 @@ class Popular:
                 found[f"{who}_{what}"] = counts(key, past.sizes[axis], found[what])
         return {name: column.astype(np.float32) for name, column in found.items()}
 
-    def bind(self, state: State, shelf: Shelf) -> BoundPopular:
+    def bind(self, kept: Kept, shelf: Shelf) -> BoundPopular:
         """One row of numbers an item."""
-        return BoundPopular(state, shelf)
+        return BoundPopular(kept, shelf)
 
 
 class BoundPopular:
     """The same for every listener."""
 
-    def __init__(self, state: State, shelf: Shelf) -> None:
-        overall, likes, lately = state["overall"].astype(np.float64).tolist()
-        genre_rate = np.append(rate(state["genre_likes"], state["genre_events"], overall), overall)
+    def __init__(self, kept: Kept, shelf: Shelf) -> None:
+        overall, likes, lately = kept["overall"].astype(np.float64).tolist()
+        at = shelf.fitted
+        genre_likes = placed(kept["genre_likes"], at.genre).astype(np.float64)
+        genre_rate = rate(genre_likes, placed(kept["genre_events"], at.genre), overall)
+        genre_rate[-1] = overall
         artist_genre = genre_rate[_genre_of_artist(shelf)]
-        artist_rate = rate(np.append(state["artist_likes"], 0), np.append(state["artist_events"], 0), artist_genre)
+        artist_likes = placed(kept["artist_likes"], at.artist)
+        artist_rate = rate(artist_likes, placed(kept["artist_events"], at.artist), artist_genre)
         prior = np.where(shelf.artist < shelf.artists, artist_rate[shelf.artist], genre_rate[shelf.genre])
-        artist_likes = np.append(state["artist_likes"], np.float32(0))
+        self.likes: FloatArray = placed(kept["likes"], at.item)
+        """(items,) events in which anyone liked each."""
         columns = (
-            np.log1p(_MILLION / max(likes, 1.0) * state["likes"]),
-            np.log1p(_MILLION / max(lately, 1e-3) * state["lately"]),
+            placed(np.log1p(_MILLION / max(likes, 1.0) * kept["likes"]), at.item),
+            placed(np.log1p(_MILLION / max(lately, 1e-3) * kept["lately"]), at.item),
             np.log1p(_MILLION / max(likes, 1.0) * artist_likes)[shelf.artist],
-            rate(state["likes"], state["events"], prior),
+            rate(self.likes.astype(np.float64), placed(kept["events"], at.item), prior),
             artist_rate[shelf.artist],
             genre_rate[shelf.genre],
             shelf.catalogue.popularity,
         )
-        self._numbers: FloatArray = np.stack(columns, axis=1).astype(np.float32)
-        order = np.argsort(-np.where(shelf.of_kind, state["likes"], -1), kind="stable")[:_PUT_FORWARD]
-        self._best = order[shelf.of_kind[order]]
+        self._numbers: FloatArray = np.empty((shelf.count, len(columns)), np.float32)
+        for number, column in enumerate(columns):
+            self._numbers[:, number] = column
+        self._best = most_liked(self.likes, shelf, _PUT_FORWARD)
 
     def columns(self, seen: Seen, looked: Looked, x: FloatArray) -> None:
         x[:] = self._numbers.take(looked.row, axis=0)

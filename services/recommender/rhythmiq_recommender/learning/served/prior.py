@@ -10,8 +10,8 @@ from rhythmiq_recommender.audio import INDEX as FEATURE
 from rhythmiq_recommender.audio import MEANS, SDS, Z_LIMIT
 from rhythmiq_recommender.learning.encoding import CATEGORIES, CODES
 from rhythmiq_recommender.learning.listening import AUDIO_NAMES
-from rhythmiq_recommender.learning.served.shelf import KIND_COUNT, Looked, Seen, Shelf
-from rhythmiq_recommender.learning.served.signal import ALL_SURROUNDINGS, Past, Quiet, surroundings
+from rhythmiq_recommender.learning.served.shelf import Looked, Seen, Shelf
+from rhythmiq_recommender.learning.served.signal import ALL_SURROUNDINGS, Kept, Past, Quiet, surroundings
 from rhythmiq_recommender.learning.served.state import ArraySpec, State
 from rhythmiq_recommender.learning.signals.signal import Feature
 from rhythmiq_recommender.learning.tables import FloatArray, IntArray, RawArray
@@ -70,39 +70,43 @@ class PriorHere:
         """Nothing."""
         return {}
 
-    def bind(self, state: State, shelf: Shelf) -> BoundPriorHere:
+    def bind(self, kept: Kept, shelf: Shelf) -> BoundPriorHere:
         """Reads sounds from the shelf."""
         return BoundPriorHere(shelf)
 
 
 class BoundPriorHere(Quiet):
-    """As the prior's ranker: weight x (nearness of the item - nearness of a typical one), 0 where not known.
-
-    Worked out for every item and code beforehand: what the prior wants depends on the surroundings only.
-    """
+    """As the prior's ranker: weight x (nearness of the item - nearness of a typical one), 0 where not known."""
 
     def __init__(self, shelf: Shelf) -> None:
-        rows = np.flatnonzero(shelf.of_kind)
-        known, sound = shelf.known[rows], shelf.audio[rows]
-        means = np.where(known, sound, 0).sum(axis=0, dtype=np.float64) / np.maximum(known.sum(axis=0), 1)
-        near = np.empty((len(_WANTS), len(rows)), np.float32)
-        columns, there = np.ascontiguousarray(sound.T), np.ascontiguousarray(known.T)
-        for place, (feature, target) in enumerate(_WANTS):
-            typical = 1 + (means[feature] - target) ** 2
-            distance = (columns[feature] - np.float32(target)) / np.float32(SURROUNDINGS_WIDTH)
-            near[place] = 1 / (1 + distance * distance)
-            near[place] -= np.float32(1 / (1 + typical / SURROUNDINGS_WIDTH**2))
-            near[place] *= there[feature]
-        table = np.zeros((shelf.count, CODES + 1), np.float32)
-        table[rows, :CODES] = near.T @ _WEIGHTS
-        self._table = table.ravel()
+        self._audio = shelf.catalogue.audio
+        of_kind = shelf.of_kind.astype(np.float32)
+        number = of_kind @ (~np.isnan(self._audio)).astype(np.float32)
+        means = np.einsum("i,ij->j", of_kind, shelf.audio, dtype=np.float64) / np.maximum(number, 1)
+        typical = 1 + (means[_FEATURE] - _TARGET) ** 2
+        self._typical: FloatArray = (1 / (1 + typical / SURROUNDINGS_WIDTH**2)).astype(np.float32)
+        """(wants,) nearness of the typical item."""
 
     def columns(self, seen: Seen, looked: Looked, x: FloatArray) -> None:
-        x[:, :-1] = self._table.take(looked.row[:, None] * (CODES + 1) + seen.cells)
-        x[:, -1] = x[:, :-1] @ _ONES
+        x[:] = 0
+        kinds = np.flatnonzero(seen.cells < CODES)
+        if not len(kinds):
+            return
+        found = self.of_cells(looked, seen.cells[kinds])
+        x[:, kinds] = found
+        x[:, -1] = found @ np.ones(len(kinds), np.float32)
 
-
-_ONES: Final[FloatArray] = np.ones(KIND_COUNT, np.float32)
+    def of_cells(self, looked: Looked, cells: IntArray) -> FloatArray:
+        """(rows x cells) what each of those codes adds."""
+        weights = _WEIGHTS.take(cells, axis=1)
+        wants = np.flatnonzero(weights.any(axis=1))
+        feature = _FEATURE[wants]
+        distance = looked.sound.take(feature, axis=1)
+        distance -= _TARGET[wants].astype(np.float32)
+        distance /= np.float32(SURROUNDINGS_WIDTH)
+        near = 1 / (1 + distance * distance) - self._typical[wants]
+        near[np.isnan(self._audio.take(looked.row, axis=0)).take(feature, axis=1)] = 0
+        return (near @ weights[wants]).astype(np.float32, copy=False)
 
 
 def _wants() -> tuple[tuple[tuple[int, float], ...], FloatArray]:
@@ -116,3 +120,5 @@ def _wants() -> tuple[tuple[tuple[int, float], ...], FloatArray]:
 
 
 _WANTS, _WEIGHTS = _wants()
+_FEATURE: Final = np.array([feature for feature, _ in _WANTS], np.int64)
+_TARGET: Final = np.array([target for _, target in _WANTS])

@@ -15,8 +15,8 @@ from rhythmiq_recommender.learning.listening import Catalogue
 from rhythmiq_recommender.learning.served.alike import BoundAlike
 from rhythmiq_recommender.learning.served.registry import SERVED, SERVED_NAMES
 from rhythmiq_recommender.learning.served.shelf import Looked, Seen, Shelf
-from rhythmiq_recommender.learning.served.signal import Bound, Past
-from rhythmiq_recommender.learning.served.state import AnyArray, BadState, Moves, Numbering, State, moved
+from rhythmiq_recommender.learning.served.signal import Bound, Kept, Past
+from rhythmiq_recommender.learning.served.state import AnyArray, BadState, Moves, Numbering, Places, State, moved
 from rhythmiq_recommender.learning.tables import BoolArray, FloatArray, IntArray, Tables
 
 SHARES: Final[Mapping[str, float]] = {
@@ -45,7 +45,7 @@ class Fit:
 
     def onto(self, catalogue: Catalogue) -> Reader:
         """The same fit over a catalogue: gone items are dropped, new ones start without history."""
-        return Reader(self._in(Numbering.of(catalogue)), catalogue)
+        return Fitted.of(self).onto(catalogue)
 
     def _in(self, numbering: Numbering) -> Fit:
         moves = Moves.between(self.numbering, numbering)
@@ -98,15 +98,36 @@ def fit_served(tables: Tables, catalogue: Catalogue, kind: int) -> Fit:
     return Fit(numbering, kind, {signal.name: signal.fit(past) for signal in SERVED})
 
 
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A fit as it is kept in memory to be asked: its arrays are shared by all readers."""
+
+    numbering: Numbering
+    kind: int
+    kept: Mapping[str, Kept]
+
+    @classmethod
+    def of(cls, fit: Fit) -> Fitted:
+        """With lists packed."""
+        return cls(
+            fit.numbering, fit.kind, {signal.name: Kept.of(signal, fit.states[signal.name]) for signal in SERVED}
+        )
+
+    def onto(self, catalogue: Catalogue) -> Reader:
+        """As `Fit.onto`."""
+        return Reader(self, catalogue)
+
+
 class Reader:
     """Fitted signals over one catalogue. Immutable; each query works on its own memory."""
 
-    def __init__(self, fit: Fit, catalogue: Catalogue) -> None:
-        self.shelf = Shelf(catalogue, fit.kind)
+    def __init__(self, fitted: Fitted, catalogue: Catalogue) -> None:
+        self.shelf = Shelf(catalogue, fitted.kind, Places.of(fitted.numbering, Numbering.of(catalogue)))
         self.bound: dict[str, Bound] = {
-            signal.name: signal.bind(fit.states[signal.name], self.shelf) for signal in SERVED
+            signal.name: signal.bind(fitted.kept[signal.name], self.shelf) for signal in SERVED
         }
-        self.likes: FloatArray = fit.states["popular"]["likes"]
+        popular: Any = self.bound["popular"]
+        self.likes: FloatArray = popular.likes
         """(items,) events in which anyone liked each."""
         ends = np.cumsum([len(signal.features) for signal in SERVED]).tolist()
         self._columns: Sequence[tuple[Bound, slice]] = [

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rhythmiq_recommender.learning.encoding import CODES, KINDS, CodeArray, cells
 from rhythmiq_recommender.learning.history import LONGEST_HISTORY, IdArray
 from rhythmiq_recommender.learning.listening import SESSION_GAP, Catalogue
+from rhythmiq_recommender.learning.served.state import Places
 from rhythmiq_recommender.learning.tables import BoolArray, FloatArray, IntArray, RawArray
 
 HOUR = 3600.0
@@ -19,37 +22,22 @@ FADES = 30 * 24.0
 class Shelf:
     """Columns of a catalogue with nothing missing: unknown artists and genres have a place of their own, the last."""
 
-    def __init__(self, catalogue: Catalogue, kind: int) -> None:
-        self.catalogue, self.kind = catalogue, kind
+    def __init__(self, catalogue: Catalogue, kind: int, fitted: Places) -> None:
+        self.catalogue, self.kind, self.fitted = catalogue, kind, fitted
         self.count = len(catalogue)
         self.of_kind: BoolArray = catalogue.kind == kind
         self.artists, self.genres = len(catalogue.artist_names), len(catalogue.genre_names)
         self.artist = np.where(catalogue.artist >= 0, catalogue.artist, self.artists)
         self.genre = np.where(catalogue.genre >= 0, catalogue.genre, self.genres)
-        self.known: BoolArray = ~np.isnan(catalogue.audio)
-        self.audio: FloatArray = np.where(self.known, catalogue.audio, np.float32(0))
+        self.audio: FloatArray = catalogue.sound
         """(items x AUDIO_NAMES) standard scores, 0 (the mean of music in general) where not known."""
-        prefix = _prefixes(catalogue.ids)
-        self._by_prefix = np.argsort(prefix, kind="stable")
-        self._prefix = prefix[self._by_prefix]
-        self._distinct = not bool((self._prefix[1:] == self._prefix[:-1]).any())
 
     def rows_of(self, ids: IdArray) -> IntArray:
         """Rows of items of this kind, -1 for all others."""
         if not len(ids) or not self.count:
             return np.full(len(ids), -1, np.int64)
-        if not self._distinct:
-            rows = self.catalogue.rows_of(ids)
-        else:
-            place = np.searchsorted(self._prefix, _prefixes(ids))
-            at = self._by_prefix[np.minimum(place, self.count - 1)]
-            rows = np.where(self.catalogue.ids[at] == ids, at, -1)
+        rows = self.catalogue.rows_of(ids)
         return np.where((rows >= 0) & self.of_kind[rows], rows, -1)
-
-
-def _prefixes(ids: IdArray) -> IntArray:
-    """First 8 bytes of each id as a number: found several times faster than strings of bytes."""
-    return np.ascontiguousarray(ids, "S16").view("<i8")[::2] if len(ids) else np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +60,39 @@ class Looked:
     genre: IntArray
     sound: FloatArray
     """(rows x AUDIO_NAMES) as `Shelf.audio`."""
+    fitted: NDArray[np.int32]
+    """(rows,) places of the fit, -1 for items that it did not meet."""
 
     @classmethod
     def at(cls, shelf: Shelf, rows: IntArray) -> Looked:
         """Those rows of the shelf."""
-        return cls(rows, shelf.artist.take(rows), shelf.genre.take(rows), shelf.audio.take(rows, axis=0))
+        return cls(
+            rows,
+            shelf.artist.take(rows),
+            shelf.genre.take(rows),
+            shelf.audio.take(rows, axis=0),
+            shelf.fitted.item.take(rows),
+        )
+
+
+class Heard:
+    """The keys (artists, genres) of what was heard, each once: sums by key are no longer than the history."""
+
+    def __init__(self, keys: IntArray) -> None:
+        self.keys, self.inverse = np.unique(keys, return_inverse=True)
+
+    def sums(self, weights: NDArray[Any] | None = None) -> RawArray:
+        """(keys + 1,) sums of weights (or numbers of events); 0 at the last, which is for all other keys."""
+        found = np.bincount(self.inverse, weights=weights, minlength=len(self.keys) + 1)
+        return found.astype(np.float64, copy=False)
+
+    def places(self, keys: IntArray) -> IntArray:
+        """Of each the place among the keys; the last for those not among them."""
+        last = len(self.keys)
+        if not last:
+            return np.zeros(len(keys), np.int64)
+        found = self.keys.searchsorted(keys)
+        return np.where(self.keys.take(found, mode="clip") == keys, found, last)
 
 
 class Seen:
@@ -89,7 +105,7 @@ class Seen:
         self.row, self.liked = trail.row, trail.liked
         self.age = np.maximum(time - trail.time, 0) / HOUR
         """(events,) hours since."""
-        self.weight = (0.5 ** (self.age / FADES)).astype(np.float32)
+        self.weight = np.exp2(self.age / -FADES).astype(np.float32)
         self.signed = self.weight * self.liked
         """(events,) verdicts that fade."""
         self.cells = cells(codes)
@@ -99,6 +115,7 @@ class Seen:
         self.size = np.abs(self.signed)
         self.artist, self.genre = shelf.artist.take(self.row), shelf.genre.take(self.row)
         self.sound = shelf.audio.take(self.row, axis=0)
+        self.artists, self.genres = Heard(self.artist), Heard(self.genre)
         self.session = self._session_start()
         self.items, self.inverse = np.unique(self.row, return_inverse=True)
         """Distinct heard rows, ascending."""

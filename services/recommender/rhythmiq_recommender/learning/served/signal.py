@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhythmiq_recommender.learning.encoding import KINDS
+from rhythmiq_recommender.learning.served.lists import Packed
 from rhythmiq_recommender.learning.served.shelf import Looked, Seen, Shelf
 from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
 from rhythmiq_recommender.learning.signals.signal import Feature
@@ -146,9 +147,50 @@ class Served(Protocol):
         """Learns from events; sees nothing else."""
         ...
 
-    def bind(self, state: State, shelf: Shelf) -> Bound:
-        """The fit, ready for questions; `state` is in the numbering of the shelf."""
+    def bind(self, kept: Kept, shelf: Shelf) -> Bound:
+        """The fit, ready for questions; what is kept stays in its numbering, see `Shelf.fitted`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A signal's state in memory, in the numbering of the fit: shared by all shelves it is put on, never copied."""
+
+    columns: State
+    lists: Mapping[str, Packed]
+    """By the name of the array with the items."""
+
+    @classmethod
+    def of(cls, signal: Served, state: State) -> Kept:
+        """Lists are packed, all else stays as it is."""
+        lists = {one.weighs: Packed.of((state[one.weighs], state[one.name])) for one in signal.arrays if one.weighs}
+        packed = {*lists, *(one.name for one in signal.arrays if one.weighs)}
+        return cls({name: array for name, array in state.items() if name not in packed}, lists)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.columns[name]
+
+
+def gone(shelf: Shelf) -> IntArray:
+    """Places of the fit whose items the catalogue does not have any more."""
+    return np.flatnonzero(shelf.fitted.row < 0)
+
+
+def placed(column: NDArray[Any], places: NDArray[np.int32]) -> NDArray[Any]:
+    """The column at those places, 0 at -1."""
+    return np.append(column, np.zeros(1, column.dtype)).take(places)
+
+
+def most_liked(likes: FloatArray, shelf: Shelf, most: int) -> IntArray:
+    """Rows of the kind, the most liked first, then by row; `likes` (items,) in the numbering of the shelf."""
+    some = np.flatnonzero(shelf.of_kind & (likes > 0))
+    if len(some) > most:
+        least = np.partition(likes[some], len(some) - most)[len(some) - most]
+        some = some[likes[some] >= least]
+    some = some[np.argsort(-likes[some], kind="stable")][:most]
+    if len(some) == most:
+        return some
+    return np.append(some, np.flatnonzero(shelf.of_kind & (likes <= 0))[: most - len(some)])
 
 
 class Quiet:

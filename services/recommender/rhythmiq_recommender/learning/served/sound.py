@@ -10,7 +10,15 @@ import scipy.sparse as sp
 from rhythmiq_recommender.learning.encoding import CATEGORIES, CODES, OFFSETS, WIDTHS, cells
 from rhythmiq_recommender.learning.listening import AUDIO_NAMES
 from rhythmiq_recommender.learning.served.shelf import KIND_COUNT, Looked, Seen, Shelf
-from rhythmiq_recommender.learning.served.signal import ALL_SURROUNDINGS, Past, sums, surroundings
+from rhythmiq_recommender.learning.served.signal import (
+    ALL_SURROUNDINGS,
+    Kept,
+    Past,
+    most_liked,
+    placed,
+    sums,
+    surroundings,
+)
 from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
 from rhythmiq_recommender.learning.served.taste import DOUBT
 from rhythmiq_recommender.learning.signals.signal import Feature
@@ -85,9 +93,9 @@ class SoundHere:
         found["middle"] = middle.astype(np.float32)
         return found
 
-    def bind(self, state: State, shelf: Shelf) -> BoundSoundHere:
+    def bind(self, kept: Kept, shelf: Shelf) -> BoundSoundHere:
         """Sounds against the middle, side by side with the effects on them."""
-        return BoundSoundHere(state, shelf)
+        return BoundSoundHere(kept, shelf)
 
 
 def _own_means(user: IntArray, beyond: RawArray) -> RawArray:
@@ -116,40 +124,39 @@ def _effects(cell: IntArray, beyond: RawArray) -> RawArray:
 class BoundSoundHere:
     """A product with the effects of the surroundings at hand."""
 
-    def __init__(self, state: State, shelf: Shelf) -> None:
+    def __init__(self, kept: Kept, shelf: Shelf) -> None:
         self._shelf = shelf
-        self._slope: FloatArray = np.vstack([state["slope"], np.zeros((1, _WIDTH), np.float32)])
-        self._level: FloatArray = self._slope @ state["middle"]
-        order = np.argsort(-np.where(shelf.of_kind, state["likes"], -1), kind="stable")[:_LOOKED_THROUGH]
-        self._through = order[shelf.of_kind[order]]
+        self._slope: FloatArray = np.vstack([kept["slope"], np.zeros((1, _WIDTH), np.float32)])
+        self._level: FloatArray = self._slope @ kept["middle"]
+        self._through = most_liked(placed(kept["likes"], shelf.fitted.item), shelf, _LOOKED_THROUGH)
         self._sound_through = shelf.audio[self._through]
 
     def columns(self, seen: Seen, looked: Looked, x: FloatArray) -> None:
         x[:, :KIND_COUNT] = looked.sound @ self._slope[seen.cells].T - self._level[seen.cells]
         x[:, -2] = x[:, :KIND_COUNT] @ _ONES
         own = x[:, KIND_COUNT:-2]
-        if not seen.here.any():
-            own[:], x[:, -1] = 0, 0
-            return
-        self._own(seen, looked, own)
-        x[:, -1] = own[:, :KIND_COUNT] @ _ONES
+        own[:], x[:, -1] = 0, 0
+        kinds = np.flatnonzero(seen.here.any(axis=0))
+        if len(kinds):
+            self._own(seen, looked, kinds, own)
+            x[:, -1] = own[:, :KIND_COUNT] @ _ONES
 
-    def _own(self, seen: Seen, looked: Looked, own: FloatArray) -> None:
+    def _own(self, seen: Seen, looked: Looked, kinds: IntArray, own: FloatArray) -> None:
         """The history where a kind was as it is now, against all of it."""
-        matching = seen.here.astype(np.float32)
+        matching = seen.here[:, kinds].astype(np.float32)
         weights, sizes = matching * seen.signed[:, None], matching * seen.size[:, None]
         overall = seen.signed @ seen.sound / (seen.size.sum() + DOUBT)
         here = sizes.sum(axis=0)[:, None]
         leaning = (weights.T @ seen.sound - here * overall) / (here + DOUBT)
-        own[:, :KIND_COUNT] = looked.sound @ leaning.T
-        heard = np.unique(seen.genre)
+        own[:, kinds] = looked.sound @ leaning.T
+        heard = seen.genres.keys
         member = (seen.genre == heard[:, None]).astype(np.float32)
         anywhere = (member @ seen.signed / (member @ seen.size + DOUBT))[:, None]
         number = member @ sizes
-        table = np.zeros((self._shelf.genres + 1, KIND_COUNT), np.float32)
-        table[heard] = (member @ weights - number * anywhere) / (number + DOUBT)
-        table[-1] = 0
-        own[:, KIND_COUNT:] = table.take(looked.genre, axis=0)
+        table = np.zeros((len(heard) + 1, len(kinds)), np.float32)
+        table[:-1] = (member @ weights - number * anywhere) / (number + DOUBT)
+        table[:-1][heard == self._shelf.genres] = 0
+        own[:, KIND_COUNT + kinds] = table.take(seen.genres.places(looked.genre), axis=0)
 
     def candidates(self, seen: Seen, most: int) -> IntArray:
         """Of the most liked items, those that fit best here by their sound."""

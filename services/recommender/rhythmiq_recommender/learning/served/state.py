@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rhythmiq_recommender.learning.listening import Catalogue
+from rhythmiq_recommender.learning.listening import Catalogue, prefixes
 from rhythmiq_recommender.learning.tables import IntArray
 
 AnyArray = NDArray[Any]
@@ -46,6 +46,8 @@ class ArraySpec:
     dtype: str
     axes: tuple[Axis | int, ...]
     refers: Axis | None = None
+    weighs: str = ""
+    """Name of the array of lists whose entries these are the weights of."""
 
     def check(self, array: AnyArray, sizes: Mapping[Axis, int]) -> None:
         """Raises BadState if the array is not this one: type, shape, places out of range, what is not finite."""
@@ -107,14 +109,51 @@ def _places(known: AnyArray, wanted: AnyArray) -> IntArray:
     if not len(known) or not len(wanted):
         return np.full(len(wanted), -1, np.int64)
     if known.dtype.kind == "S":
-        numbers = _numbers(known)
-        if len(np.unique(numbers)) == len(numbers):
-            found = _places(numbers, _numbers(wanted))
-            return np.where((found >= 0) & (known[found] == wanted), found, -1)
+        numbers = prefixes(known)
+        if (numbers[1:] > numbers[:-1]).all():
+            found = np.minimum(np.searchsorted(numbers, prefixes(wanted)), len(known) - 1)
+            return np.where(known[found] == wanted, found, -1)
     order = np.argsort(known, kind="stable")
     at = np.minimum(np.searchsorted(known, wanted, sorter=order), len(known) - 1)
     found = order[at]
     return np.where(known[found] == wanted, found, -1).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """A catalogue seen from a fit: where what the fit learned of each item, artist and genre stands; -1 nowhere.
+
+    Large arrays stay in the numbering of the fit, whatever becomes of the catalogue: only these columns are made anew.
+    """
+
+    item: NDArray[np.int32]
+    """(items,)."""
+    row: NDArray[np.int32]
+    """(items of the fit,) the reverse."""
+    artist: NDArray[np.int32]
+    """(artists + 1,) the last is for the unknown."""
+    genre: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, fitted: Numbering, catalogue: Numbering) -> Self:
+        """By ids and keys."""
+        item = _small(_found(fitted.items, catalogue.items))
+        row = np.full(len(fitted.items), -1, np.int32)
+        there = np.flatnonzero(item >= 0)
+        row[item[there]] = there
+        artist, genre = (
+            _small(np.append(_found(*both), -1))
+            for both in ((fitted.artists, catalogue.artists), (fitted.genres, catalogue.genres))
+        )
+        return cls(item, row, artist, genre)
+
+
+def _found(known: AnyArray, wanted: AnyArray) -> IntArray:
+    return np.arange(len(known)) if np.array_equal(known, wanted) else _places(known, wanted)
+
+
+def _small(places: IntArray) -> NDArray[np.int32]:
+    return places.astype(np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +183,6 @@ class Moves:
         if move is not None:
             array = np.append(move.new, -1).astype(array.dtype)[array]
         return array
-
-
-def _numbers(ids: NDArray[np.bytes_]) -> NDArray[Any]:
-    """The first 8 of 16 bytes as a number: found several times faster than strings of bytes."""
-    return np.ascontiguousarray(ids, "S16").view("<u8")[::2]
 
 
 def _taken(array: AnyArray, old: IntArray, dimension: int, fill: float) -> AnyArray:

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from rhythmiq_recommender.learning.listening import AUDIO_NAMES
-from rhythmiq_recommender.learning.served.shelf import Looked, Seen, Shelf
-from rhythmiq_recommender.learning.served.signal import TASTE, Past, sums
+from rhythmiq_recommender.learning.served.shelf import Heard, Looked, Seen, Shelf
+from rhythmiq_recommender.learning.served.signal import TASTE, Kept, Past, sums
 from rhythmiq_recommender.learning.served.state import ArraySpec, Axis, State
 from rhythmiq_recommender.learning.signals.signal import Feature
 from rhythmiq_recommender.learning.tables import FloatArray, IntArray, RawArray
@@ -17,6 +17,7 @@ DOUBT: Final = 3.0
 """Events that no opinion is worth: what was heard once says little."""
 SHRINK: Final = 5.0
 """Likes that the mean and variance of everybody's likes are worth, against the listener's own."""
+_ONES: Final[FloatArray] = np.ones(len(AUDIO_NAMES), np.float32)
 _LEAST: Final = 0.05
 _PER_ARTIST: Final = 12
 _ARTISTS: Final = 12
@@ -59,59 +60,65 @@ class Taste:
         mean, variance = _moments(likes, past.tables.items.audio)
         return {"favourites": found, "mean": mean, "variance": variance}
 
-    def bind(self, state: State, shelf: Shelf) -> BoundTaste:
+    def bind(self, kept: Kept, shelf: Shelf) -> BoundTaste:
         """Reads sounds, artists and genres from the shelf."""
-        return BoundTaste(state, shelf)
+        return BoundTaste(kept, shelf)
 
 
 class BoundTaste:
     """Sums over the query's history."""
 
-    def __init__(self, state: State, shelf: Shelf) -> None:
-        self._shelf, self._favourites = shelf, state["favourites"]
-        self._mean, self._variance = state["mean"], state["variance"]
-        squares = shelf.audio**2
-        self._length: FloatArray = squares.sum(axis=1)
-        weight = 0.5 / self._variance
-        self._anyone: FloatArray = (squares @ weight - 2 * shelf.audio @ (weight * self._mean)).astype(np.float32)
+    def __init__(self, kept: Kept, shelf: Shelf) -> None:
+        self._shelf, self._favourites = shelf, kept["favourites"]
+        self._mean, self._variance = kept["mean"], kept["variance"]
+        self._weight: FloatArray = (0.5 / self._variance).astype(np.float32)
 
     def columns(self, seen: Seen, looked: Looked, x: FloatArray) -> None:
         yes = np.maximum(seen.signed, 0)
         mean = yes @ seen.sound / (yes.sum() + DOUBT)
         leaning = seen.signed @ seen.sound / (seen.size.sum() + DOUBT)
-        toward = looked.sound @ np.stack([leaning, mean], axis=1)
-        length, apart = self._length.take(looked.row), float(mean @ mean)
+        curve, slope, level = self._fit(seen, yes)
+        toward = looked.sound @ np.stack([leaning, mean, slope], axis=1)
+        squares = looked.sound**2 @ np.stack([_ONES, curve], axis=1)
+        length, apart = squares[:, 0], float(mean @ mean)
         x[:, 0] = toward[:, 0]
         x[:, 1] = np.sqrt(np.maximum(length - 2 * toward[:, 1] + apart, 0))
         x[:, 2] = toward[:, 1] / np.maximum(np.sqrt(length * apart), 1e-6)
-        x[:, 3] = self._fit(seen, looked, yes)
-        shelf = self._shelf
-        leans, shares = leanings(seen.artist, seen.signed, seen.size, yes, shelf.artists)
-        x[:, 4], x[:, 6] = leans.take(looked.artist), shares.take(looked.artist)
-        leans, shares = leanings(seen.genre, seen.signed, seen.size, yes, shelf.genres)
-        x[:, 5], x[:, 7] = leans.take(looked.genre), shares.take(looked.genre)
+        x[:, 3] = squares[:, 1] + toward[:, 2] + level
+        for number, heard, key, unknown in (
+            (4, seen.artists, looked.artist, self._shelf.artists),
+            (5, seen.genres, looked.genre, self._shelf.genres),
+        ):
+            leans, shares = _leanings(heard, unknown, seen, yes)
+            place = heard.places(key)
+            x[:, number], x[:, number + 2] = leans.take(place), shares.take(place)
         x[:, 8] = np.log1p(len(seen.row))
         x[:, 9] = ((seen.liked > 0).sum() + DOUBT / 2) / (len(seen.row) + DOUBT)
 
-    def _fit(self, seen: Seen, looked: Looked, yes: FloatArray) -> FloatArray:
-        """Under a Gaussian of what the listener liked, with a variance a feature, shrunk to that of all likes."""
+    def _fit(self, seen: Seen, yes: FloatArray) -> tuple[FloatArray, FloatArray, np.float32]:
+        """Under a Gaussian of what the listener liked, with a variance a feature, shrunk to that of all likes.
+
+        The log-likelihood ratio against anyone as factors of squared sounds, of sounds, and a constant.
+        """
         many = yes.sum() + SHRINK
         mean = (yes @ seen.sound + SHRINK * self._mean) / many
         variance = (yes @ (seen.sound - mean) ** 2 + SHRINK * self._variance) / many
         weight = 0.5 / variance
         level = 0.5 * np.log(self._variance / variance).sum() - mean**2 @ weight
-        level += self._mean**2 @ (0.5 / self._variance)
-        own: FloatArray = looked.sound**2 @ weight - looked.sound @ (2 * weight * mean)
-        found: FloatArray = self._anyone.take(looked.row) + np.float32(level) - own
-        return found
+        level += self._mean**2 @ self._weight
+        return self._weight - weight, 2 * (weight * mean - self._weight * self._mean), np.float32(level)
 
     def candidates(self, seen: Seen, most: int) -> IntArray:
         """The most liked items of the listener's favourite artists, an item of each in turn."""
         if not len(seen.row) or not self._shelf.artists:
             return np.zeros(0, np.int64)
-        liking = np.bincount(seen.artist, weights=seen.signed, minlength=self._shelf.artists + 1)[:-1]
-        best = np.argsort(-liking, kind="stable")[:_ARTISTS]
-        rows = self._favourites[best[liking[best] > 0]].T.ravel()
+        heard, fitted = seen.artists, self._shelf.fitted
+        liking = heard.sums(seen.signed)[:-1]
+        some = np.flatnonzero((liking > 0) & (heard.keys < self._shelf.artists))
+        best = heard.keys[some[np.argsort(-liking[some], kind="stable")[:_ARTISTS]]]
+        places = fitted.artist.take(best)
+        items = self._favourites[places[places >= 0]].T.ravel()
+        rows = fitted.row.take(items[items >= 0])
         return rows[rows >= 0][:most].astype(np.int64)
 
 
@@ -128,12 +135,10 @@ def _moments(likes: RawArray, audio: FloatArray | None) -> tuple[FloatArray, Flo
     return mean.astype(np.float32), spread.astype(np.float32)
 
 
-def leanings(
-    key: IntArray, signed: FloatArray, size: FloatArray, yes: FloatArray, unknown: int
-) -> tuple[RawArray, RawArray]:
-    """(unknown + 1,) mean verdicts shrunk to 0, and shares of the liked, by key; 0 at the place of the unknown."""
-    leans = sums(key, unknown + 1, signed)
-    leans /= sums(key, unknown + 1, size) + DOUBT
-    shares = sums(key, unknown + 1, yes) / (yes.sum() + DOUBT)
-    leans[unknown] = shares[unknown] = 0
+def _leanings(heard: Heard, unknown: int, seen: Seen, yes: FloatArray) -> tuple[RawArray, RawArray]:
+    """(heard + 1,) mean verdicts shrunk to 0, and shares of the liked, by key; 0 for the key of the unknown."""
+    leans = heard.sums(seen.signed) / (heard.sums(seen.size) + DOUBT)
+    shares = heard.sums(yes) / (yes.sum() + DOUBT)
+    nameless = heard.places(np.array([unknown]))
+    leans[nameless] = shares[nameless] = 0
     return leans, shares
