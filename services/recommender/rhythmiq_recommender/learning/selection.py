@@ -19,9 +19,9 @@ from optuna.storages.journal import JournalFileBackend
 
 from rhythmiq_recommender.learning.evaluate import mean_metric
 from rhythmiq_recommender.learning.features import REGISTRY, Frame
-from rhythmiq_recommender.learning.ranker import DEFAULTS, fit, predict
+from rhythmiq_recommender.learning.ranker import DEFAULTS, SERVED, fit, predict
 
-ROUNDS = (50, 100, 150, 200)
+ROUNDS = (50, 75, 100, 150)
 _NAME = "ranker"
 _KEEP = "keep "
 
@@ -85,7 +85,7 @@ def select(
         study = optuna.create_study(storage=backend, study_name=_NAME, direction="maximize", load_if_exists=True)
         if not study.trials:
             first = (
-                {name: DEFAULTS[name] for name in _RANGES} | {"rounds": 100} | {_KEEP + group: True for group in groups}
+                {name: _START[name] for name in _RANGES} | {"rounds": 100} | {_KEEP + group: True for group in groups}
             )
             study.enqueue_trial(first)
         deadline = None if budget.minutes is None else time.monotonic() + budget.minutes * 60
@@ -98,9 +98,10 @@ def select(
     return _best(study, groups, objective)
 
 
+_START: Mapping[str, Any] = DEFAULTS | SERVED
 _RANGES: Mapping[str, tuple[float, float, bool]] = {
     "learning_rate": (0.02, 0.12, True),
-    "num_leaves": (4, 31, True),
+    "num_leaves": (4, 8, True),
     "min_data_in_leaf": (10, 400, True),
     "lambda_l2": (0.1, 50.0, True),
     "feature_fraction": (0.2, 1.0, False),
@@ -109,9 +110,9 @@ _RANGES: Mapping[str, tuple[float, float, bool]] = {
 
 
 def _parameters(trial: optuna.Trial) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = dict(SERVED)
     for name, (low, high, log) in _RANGES.items():
-        if isinstance(DEFAULTS[name], int):
+        if isinstance(_START[name], int):
             found[name] = trial.suggest_int(name, int(low), int(high), log=log)
         else:
             found[name] = trial.suggest_float(name, low, high, log=log)
@@ -135,7 +136,7 @@ def _best(study: optuna.Study, groups: list[str], objective: str) -> Selected:
     best = study.best_trial
     complete = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
     return Selected(
-        parameters={name: best.params[name] for name in _RANGES} | {"objective": objective},
+        parameters=SERVED | {name: best.params[name] for name in _RANGES} | {"objective": objective},
         rounds=int(best.params["rounds"]),
         left_out=frozenset(group for group in groups if not best.params[_KEEP + group]),
         value=float(study.best_value),

@@ -26,7 +26,6 @@ from rhythmiq_recommender.learning.tables import RawArray, Tables, UnfitTables
 from rhythmiq_recommender.learning.visits import Ask, Sampling, asked_frame, training_frame
 
 __all__ = [
-    "PARAMETERS",
     "Evaluation",
     "Frames",
     "HoldOut",
@@ -44,13 +43,6 @@ __all__ = [
     "train",
 ]
 
-PARAMETERS: Final[Mapping[str, Any]] = {
-    "learning_rate": 0.08,
-    "num_leaves": 16,
-    "max_depth": 5,
-    "min_data_in_leaf": 50,
-}
-"""Of LightGBM, beyond ranker.DEFAULTS. Shallow trees: explaining a row costs leaves x depth squared a tree."""
 HISTORIES: Final[Mapping[str, tuple[int, int] | None]] = {
     "all": None,
     "newcomers": (0, NEWCOMER_BELOW),
@@ -66,8 +58,8 @@ Tell = Callable[[str, float], None]
 class Settings:
     """Everything that decides what is learned, beside data and seed."""
 
-    rounds: int = 150
-    parameters: Mapping[str, Any] = field(default_factory=lambda: dict(PARAMETERS))
+    rounds: int = 100
+    parameters: Mapping[str, Any] = field(default_factory=lambda: dict(ranker.SERVED))
     windows: int = 2
     """Windows to train on, beside the hold-out."""
     window: float = 0.15
