@@ -8,14 +8,14 @@ from typing import Final
 import numpy as np
 
 from rhythmiq_recommender.audio import standard_score
-from rhythmiq_recommender.learning.encoding import CODES
+from rhythmiq_recommender.learning.encoding import CODES, NOWHERE
 from rhythmiq_recommender.learning.evaluate import Ranked
 from rhythmiq_recommender.learning.listening import AUDIO_NAMES
 from rhythmiq_recommender.learning.served.alike import cosine_lists, liked_by
 from rhythmiq_recommender.learning.served.lists import Packed
 from rhythmiq_recommender.learning.served.prior import BoundPriorHere
 from rhythmiq_recommender.learning.served.reader import Reader
-from rhythmiq_recommender.learning.served.shelf import Looked, Seen
+from rhythmiq_recommender.learning.served.shelf import NO_TRAIL, Looked, Seen
 from rhythmiq_recommender.learning.served.signal import Past
 from rhythmiq_recommender.learning.tables import IntArray, RawArray, Tables
 from rhythmiq_recommender.learning.visits import Ask, Visits
@@ -51,7 +51,8 @@ def rivals(reader: Reader, past: Tables) -> Mapping[str, Rival]:
         ones = np.ones(len(seen.items), np.float32)
         return near.spread(seen.items, ones)[:-1] + popular * 1e-6
 
-    table = prior.of_cells(Looked.at(shelf, np.arange(shelf.count)), np.arange(CODES)).T.copy()
+    everything = Looked.at(shelf, np.arange(shelf.count), Seen(shelf, NO_TRAIL, 0.0, NOWHERE))
+    table = prior.of_cells(everything, np.arange(CODES))
 
     def by_prior(seen: Seen) -> RawArray:
         cells = seen.cells[seen.cells < CODES]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,29 +151,35 @@ class BoundHere(Quiet):
         kinds = np.flatnonzero(seen.cells < CODES)
         if not len(kinds):
             return
-        cells, kinds = seen.cells[kinds], kinds.astype(np.int64)
+        cells = seen.cells[kinds]
         artist, genre = self._fitted.artist.take(looked.artist), self._fitted.genre.take(looked.genre)
-        artists, genres = _cells(self._rates["artist"], artist, cells), _cells(self._rates["genre"], genre, cells)
-        genre_lifts = _cells(self._lifts["genre"], genre, cells)
-        lifts, rates = (_cells(table["item"], looked.fitted, cells) for table in (self._lifts, self._rates))
+        artists, genres = _cells(artist, cells), _cells(genre, cells)
+        of_artist, of_genre = _at(self._rates["artist"], artists), _at(self._rates["genre"], genres)
+        genre_lifts = _at(self._lifts["genre"], genres)
+        items = _cells(looked.fitted, cells)
+        lifts, rates = _at(self._lifts["item"], items), _at(self._rates["item"], items)
         unmet = np.flatnonzero(~self._met.take(looked.fitted))
         if len(unmet):
-            named = (looked.artist[unmet] < self._shelf.artists)[:, None]
-            artist_lifts = _cells(self._lifts["artist"], artist[unmet], cells)
-            lifts[unmet] = np.where(named, artist_lifts, genre_lifts[unmet])
-            rates[unmet] = np.where(named, artists[unmet], genres[unmet])
-        for number, found in enumerate((lifts, genre_lifts, rates, artists, genres)):
-            x[:, number * KIND_COUNT + kinds] = found
-        ones = np.ones(len(kinds), np.float32)
-        x[:, -2], x[:, -1] = lifts @ ones, rates @ ones
+            named = looked.artist[unmet] < self._shelf.artists
+            artist_lifts = _at(self._lifts["artist"], artists[:, unmet])
+            lifts[:, unmet] = np.where(named, artist_lifts, genre_lifts[:, unmet])
+            rates[:, unmet] = np.where(named, of_artist[:, unmet], of_genre[:, unmet])
+        for number, found in enumerate((lifts, genre_lifts, rates, of_artist, of_genre)):
+            x.T[number * KIND_COUNT + kinds] = found
+        x[:, -2], x[:, -1] = lifts.sum(axis=0), rates.sum(axis=0)
 
 
-def _cells(table: FloatArray, places: NDArray[np.int32], cells: IntArray) -> FloatArray:
-    """(places x cells) of a table (places x CODES); 0 at places of -1."""
+def _cells(places: NDArray[np.integer[Any]], cells: IntArray) -> IntArray:
+    """(cells x places) where those cells of a table (places x CODES) stand in its memory; negative for places of -1."""
+    return cells[:, None] + places * np.int64(CODES) - np.where(places < 0, CODES, 0)
+
+
+def _at(table: FloatArray, cells: IntArray) -> FloatArray:
+    """The values of the cells; 0 of negative ones."""
     if not len(table):
-        return np.zeros((len(places), len(cells)), np.float32)
-    found = table.ravel().take(places[:, None] * np.int64(CODES) + cells, mode="clip")
-    nowhere = places < 0
+        return np.zeros(cells.shape, np.float32)
+    found = table.ravel().take(cells, mode="clip")
+    nowhere = cells[0] < 0
     if nowhere.any():
-        found[nowhere] = 0
+        found[:, nowhere] = 0
     return found

@@ -68,8 +68,7 @@ class BoundOwn:
         times = np.log1p(heard.sums())
         newest: RawArray = np.full(len(times), np.nan)
         newest[heard.inverse] = seen.age  # the last one written is the newest
-        place = heard.places(looked.artist)
-        place[looked.artist == self._shelf.artists] = -1
+        place = np.where(looked.artist == self._shelf.artists, -1, looked.heard_artist)
         x[:, 5], x[:, 6] = times.take(place), newest.take(place)
 
     def candidates(self, seen: Seen, most: int) -> IntArray:

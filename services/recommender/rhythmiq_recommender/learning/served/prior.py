@@ -93,20 +93,25 @@ class BoundPriorHere(Quiet):
         if not len(kinds):
             return
         found = self.of_cells(looked, seen.cells[kinds])
-        x[:, kinds] = found
-        x[:, -1] = found @ np.ones(len(kinds), np.float32)
+        x.T[kinds] = found
+        x[:, -1] = found.sum(axis=0)
 
     def of_cells(self, looked: Looked, cells: IntArray) -> FloatArray:
-        """(rows x cells) what each of those codes adds."""
+        """(cells x rows) what each of those codes adds."""
         weights = _WEIGHTS.take(cells, axis=1)
         wants = np.flatnonzero(weights.any(axis=1))
         feature = _FEATURE[wants]
-        distance = looked.sound.take(feature, axis=1)
-        distance -= _TARGET[wants].astype(np.float32)
-        distance /= np.float32(SURROUNDINGS_WIDTH)
-        near = 1 / (1 + distance * distance) - self._typical[wants]
-        near[np.isnan(self._audio.take(looked.row, axis=0)).take(feature, axis=1)] = 0
-        return (near @ weights[wants]).astype(np.float32, copy=False)
+        near = np.ascontiguousarray(looked.sound.T).take(feature, axis=0)
+        near -= _TARGET[wants, None]
+        near /= np.float32(SURROUNDINGS_WIDTH)
+        near *= near
+        near += np.float32(1)
+        np.reciprocal(near, out=near)
+        near -= self._typical[wants, None]
+        unknown = np.isnan(self._audio.take(looked.row, axis=0))
+        if unknown.any():
+            near[unknown.T.take(feature, axis=0)] = 0
+        return (weights[wants].T @ near).astype(np.float32, copy=False)
 
 
 def _wants() -> tuple[tuple[tuple[int, float], ...], FloatArray]:
@@ -121,4 +126,4 @@ def _wants() -> tuple[tuple[tuple[int, float], ...], FloatArray]:
 
 _WANTS, _WEIGHTS = _wants()
 _FEATURE: Final = np.array([feature for feature, _ in _WANTS], np.int64)
-_TARGET: Final = np.array([target for _, target in _WANTS])
+_TARGET: Final[FloatArray] = np.array([target for _, target in _WANTS], np.float32)

@@ -136,11 +136,12 @@ class Reader:
 
     def features(self, seen: Seen, rows: IntArray) -> FloatArray:
         """(rows x SERVED_NAMES)."""
-        x = np.empty((len(rows), len(SERVED_NAMES)), np.float32)
-        looked = Looked.at(self.shelf, rows)
+        # Signals write column by column, which is several times faster where a column is one piece of memory.
+        x = np.empty((len(SERVED_NAMES), len(rows)), np.float32).T
+        looked = Looked.at(self.shelf, rows, seen)
         for bound, place in self._columns:
             bound.columns(seen, looked, x[:, place])
-        return x
+        return np.ascontiguousarray(x)
 
     def candidates(self, seen: Seen, allowed: BoolArray, most: int) -> IntArray:
         """Allowed rows of the kind, ascending, at most `most`: the best of each signal, in turn and by SHARES."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,11 @@ class Trail:
     """(events x kinds)."""
 
 
+NO_TRAIL: Final = Trail(
+    np.zeros(0, np.int64), np.zeros(0, np.float64), np.zeros(0, np.float32), np.zeros((0, len(KINDS)), np.int8)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Looked:
     """Items that features are asked of, with what several signals need of them."""
@@ -60,18 +65,24 @@ class Looked:
     genre: IntArray
     sound: FloatArray
     """(rows x AUDIO_NAMES) as `Shelf.audio`."""
-    fitted: NDArray[np.int32]
+    fitted: IntArray
     """(rows,) places of the fit, -1 for items that it did not meet."""
+    heard_artist: IntArray
+    """(rows,) places in `Seen.artists`."""
+    heard_genre: IntArray
 
     @classmethod
-    def at(cls, shelf: Shelf, rows: IntArray) -> Looked:
-        """Those rows of the shelf."""
+    def at(cls, shelf: Shelf, rows: IntArray, seen: Seen) -> Looked:
+        """Those rows of the shelf, for one query."""
+        artist, genre = shelf.artist.take(rows), shelf.genre.take(rows)
         return cls(
             rows,
-            shelf.artist.take(rows),
-            shelf.genre.take(rows),
+            artist,
+            genre,
             shelf.audio.take(rows, axis=0),
-            shelf.fitted.item.take(rows),
+            shelf.fitted.item.take(rows).astype(np.int64),
+            seen.artists.places(artist),
+            seen.genres.places(genre),
         )
 
 

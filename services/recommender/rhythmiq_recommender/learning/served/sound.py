@@ -132,7 +132,7 @@ class BoundSoundHere:
         self._sound_through = shelf.audio[self._through]
 
     def columns(self, seen: Seen, looked: Looked, x: FloatArray) -> None:
-        x[:, :KIND_COUNT] = looked.sound @ self._slope[seen.cells].T - self._level[seen.cells]
+        x.T[:KIND_COUNT] = self._slope[seen.cells] @ looked.sound.T - self._level[seen.cells][:, None]
         x[:, -2] = x[:, :KIND_COUNT] @ _ONES
         own = x[:, KIND_COUNT:-2]
         own[:], x[:, -1] = 0, 0
@@ -148,7 +148,7 @@ class BoundSoundHere:
         overall = seen.signed @ seen.sound / (seen.size.sum() + DOUBT)
         here = sizes.sum(axis=0)[:, None]
         leaning = (weights.T @ seen.sound - here * overall) / (here + DOUBT)
-        own[:, kinds] = looked.sound @ leaning.T
+        own.T[kinds] = leaning @ looked.sound.T
         heard = seen.genres.keys
         member = (seen.genre == heard[:, None]).astype(np.float32)
         anywhere = (member @ seen.signed / (member @ seen.size + DOUBT))[:, None]
@@ -156,7 +156,7 @@ class BoundSoundHere:
         table = np.zeros((len(heard) + 1, len(kinds)), np.float32)
         table[:-1] = (member @ weights - number * anywhere) / (number + DOUBT)
         table[:-1][heard == self._shelf.genres] = 0
-        own[:, KIND_COUNT + kinds] = table.take(seen.genres.places(looked.genre), axis=0)
+        own.T[KIND_COUNT + kinds] = table.T.take(looked.heard_genre, axis=1)
 
     def candidates(self, seen: Seen, most: int) -> IntArray:
         """Of the most liked items, those that fit best here by their sound."""

@@ -85,12 +85,11 @@ class BoundTaste:
         x[:, 1] = np.sqrt(np.maximum(length - 2 * toward[:, 1] + apart, 0))
         x[:, 2] = toward[:, 1] / np.maximum(np.sqrt(length * apart), 1e-6)
         x[:, 3] = squares[:, 1] + toward[:, 2] + level
-        for number, heard, key, unknown in (
-            (4, seen.artists, looked.artist, self._shelf.artists),
-            (5, seen.genres, looked.genre, self._shelf.genres),
+        for number, heard, place, unknown in (
+            (4, seen.artists, looked.heard_artist, self._shelf.artists),
+            (5, seen.genres, looked.heard_genre, self._shelf.genres),
         ):
             leans, shares = _leanings(heard, unknown, seen, yes)
-            place = heard.places(key)
             x[:, number], x[:, number + 2] = leans.take(place), shares.take(place)
         x[:, 8] = np.log1p(len(seen.row))
         x[:, 9] = ((seen.liked > 0).sum() + DOUBT / 2) / (len(seen.row) + DOUBT)
