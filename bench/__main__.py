@@ -17,17 +17,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import speed, training
+from bench import ranking, speed, training
 from bench.catalogues import catalogues, data_folder
 from bench.interactions import interactions
 
 REPORT = Path(__file__).parent / "reports" / "speed.json"
 MEMORY_LIMIT_MIB = 400
-PARTS = ("requests", "interactions", "training")
+PARTS = ("requests", "interactions", "ranking", "training")
 
 
 def rows(report: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
     """What is promised: figure, measured, limit, kept; None where there is no limit, only something to compare with."""
+    ranked = ranking.rows(report["ranking"]) if "ranking" in report else []
     trained = training.rows(report["training"]) if "training" in report else []
     full, profile, learned = report["full"], report["profile"], report["learned"]
     memory = full["memory_mib"]["recommender"]
@@ -75,6 +76,7 @@ def rows(report: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
             events >= 5_000,
         ),
         ("Recommender memory", f"{memory} MiB", f"<= {MEMORY_LIMIT_MIB} MB", memory * 1.048576 <= MEMORY_LIMIT_MIB),
+        *ranked,
         *trained,
     ]
 
@@ -98,6 +100,8 @@ def main() -> None:
             report["catalogue"] = "spotify-tracks" if folder else "generated"
         if "interactions" in parts:
             report["interactions"] = interactions(small, seconds=options.seconds)
+    if "ranking" in parts:
+        report["ranking"] = ranking.ranking()
     if "training" in parts:
         report["training"] = training.training(console)
     report["machine"] = {"cores": os.cpu_count(), "python": platform.python_version(), "kernel": platform.release()}
