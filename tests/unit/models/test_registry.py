@@ -11,7 +11,7 @@ from model_packages import made
 
 from rhythmiq_recommender.learning.package import MANIFEST, MODEL, SIGNALS, BadModel, load
 from rhythmiq_recommender.models.channels import BadChannel, Channel, Experiment, channel_of
-from rhythmiq_recommender.models.registry import ChannelChanged, Registry, UnknownVersion, VersionExists
+from rhythmiq_recommender.models.registry import ChannelChanged, OtherPromoted, Registry, UnknownVersion, VersionExists
 from rhythmiq_recommender.models.store import ATTEMPTS, BadStore, Store, StoreUnavailable
 
 TRACK = ("track", "all")
@@ -155,6 +155,37 @@ def test_changes_at_the_same_moment_are_all_made(local: Registry, tmp_path: Path
     channel = local.channel(*TRACK)
     assert channel.revision == 4
     assert set(channel.history) == {"v1", "v2", "v3", "v4"}
+
+
+def test_a_promotion_that_expects_another_one_before_it_changes_nothing(registry: Registry, tmp_path: Path) -> None:
+    published(registry, tmp_path, "v1", "v2", "v3")
+    registry.promote(*TRACK, "v1", expected=(None,))
+    registry.promote(*TRACK, "v2")
+    with pytest.raises(OtherPromoted, match="v2 is promoted now") as caught:
+        registry.promote(*TRACK, "v3", expected=("v1", "v3"))
+    assert (caught.value.now, registry.channel(*TRACK).promoted) == ("v2", "v2")
+    assert registry.promote(*TRACK, "v3", expected=("v2", "v3")).promoted == "v3"
+    for _ in range(3):
+        registry.rollback(*TRACK)
+    with pytest.raises(OtherPromoted, match="no model is promoted now"):
+        registry.promote(*TRACK, "v1", expected=("v3",))
+
+
+def test_what_is_promoted_while_a_model_is_loaded_is_seen(tmp_path: Path) -> None:
+    address = f"file://{tmp_path}/models"
+    published(Registry(address), tmp_path, "v1", "v2")
+
+    class Slow(Store):
+        """Somebody promotes another model while ours is read to be checked."""
+
+        def read(self, path: str) -> bytes:
+            if path.endswith(f"v2/{MODEL}"):
+                Registry(address).promote(*TRACK, "v1")
+            return super().read(path)
+
+    with pytest.raises(OtherPromoted):
+        Registry(Slow(address)).promote(*TRACK, "v2", expected=(None,))
+    assert Registry(address).channel(*TRACK).promoted == "v1"
 
 
 class Hasty(Store):

@@ -51,6 +51,14 @@ class ChannelChanged(RuntimeError):
         )
 
 
+class OtherPromoted(RuntimeError):
+    """Not the version is promoted that was expected; `now` is, None for the prior."""
+
+    def __init__(self, key: Key, now: str | None) -> None:
+        super().__init__(f"{now or 'no model'} is promoted now for {key.kind}/{key.cohort}: somebody changed that")
+        self.now = now
+
+
 class Registry:
     """See the module. Every call may raise StoreUnavailable, and BadChannel for kinds and names that cannot be.
 
@@ -77,11 +85,23 @@ class Registry:
                 self._store.write(f"{at}/{name}", (folder / name).read_bytes())
             self._store.write(f"{at}/{MANIFEST}", content)
 
-    def promote(self, kind: str, cohort: str, version: str) -> Channel:
-        """Lets a version answer, after it was loaded as serving loads it. Raises UnknownVersion, BadModel."""
+    def promote(
+        self, kind: str, cohort: str, version: str, *, expected: tuple[str | None, ...] | None = None
+    ) -> Channel:
+        """Lets a version answer, after it was loaded as serving loads it.
+
+        With `expected` only if one of these is promoted at that moment (None: the prior answers).
+        Raises UnknownVersion, BadModel, OtherPromoted.
+        """
         key = Key(kind, cohort).check()
         self._try(key, version)
-        return self._change(key, lambda channel: channel.promoting(version))
+
+        def promoting(channel: Channel) -> Channel:
+            if expected is not None and channel.promoted not in expected:
+                raise OtherPromoted(key, channel.promoted)
+            return channel.promoting(version)
+
+        return self._change(key, promoting)
 
     def rollback(self, kind: str, cohort: str) -> Channel:
         """Lets the version before answer again; before the first one that is the prior. Raises BadChannel."""
