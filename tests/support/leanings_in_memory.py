@@ -27,6 +27,9 @@ class Storage:
 
     def __init__(self, shelf: Shelf | None = None) -> None:
         self.histories: dict[str, History] = {}
+        self.broken: dict[str, Exception] = {}
+        """Profiles whose history cannot be read, and why."""
+        self.read: list[str] = []
         self.log: list[str] = []
         self.first = 0
         """Recordings before this one are no longer told."""
@@ -107,6 +110,9 @@ class Storage:
 
     async def history(self, profile_id: str) -> History:
         with self.step():
+            self.read.append(profile_id)
+            if profile_id in self.broken:
+                raise self.broken[profile_id]
             return self.histories.get(profile_id, EMPTY)
 
     async def shelf(self, ids: Ids) -> Shelf:

@@ -190,6 +190,46 @@ async def test_one_refused_profile_does_not_hold_up_the_others(storage: Storage)
     assert names(storage, "a") == set()
 
 
+async def test_profile_that_fails_unexpectedly_is_put_off_further_each_time_and_the_others_have_their_turn(
+    storage: Storage, caplog: pytest.LogCaptureFixture
+) -> None:
+    # The first that is due, whenever anything is.
+    storage.broken["a"] = KeyError("a type of interaction that this version does not know")
+    for profile in "abc":
+        storage.record(profile, JAZZ)
+    clock, waits = Clock(), []
+    async with running(storage, clock) as tasks:
+        await eventually(learned(storage, "b", "Jazz"))
+        await eventually(learned(storage, "c", "Jazz"))
+        for failures in range(1, 15):
+            await eventually(lambda times=failures: storage.read.count("a") == times)  # type: ignore[misc]
+            await eventually(lambda: storage.tasks["a"][0] > clock.time)
+            waits.append(storage.tasks["a"][0] - clock.time)
+            clock.time = storage.tasks["a"][0]
+        assert not any(task.done() for task in tasks)
+        assert waits[:4] == [timedelta(minutes=minutes) for minutes in (1, 2, 4, 8)]
+        assert timedelta(hours=8) < waits[-1] == waits[-2] < DAY
+        assert "a type of interaction" in caplog.text
+
+        storage.broken.clear()
+        await eventually(learned(storage, "a", "Jazz"))
+        await eventually(lambda: storage.tasks["a"][0] == clock.time + DAY)
+        storage.broken["a"] = KeyError("again")
+        clock.time += DAY
+        await eventually(lambda: storage.tasks["a"][0] == clock.time + timedelta(minutes=1))
+
+
+async def test_what_is_recorded_of_a_profile_that_was_put_off_is_tried_at_once(storage: Storage) -> None:
+    storage.broken["a"] = ValueError("this history")
+    storage.record("a", JAZZ)
+    clock = Clock()
+    async with running(storage, clock):
+        await eventually(lambda: "a" in storage.tasks and storage.tasks["a"][0] > clock.time)
+        storage.broken.clear()
+        storage.record("a", FOLK)
+        await eventually(learned(storage, "a", "Folk"))
+
+
 async def test_what_is_away_is_waited_for_and_nothing_is_lost(storage: Storage) -> None:
     storage.outcomes["a"] = Unavailable("away")
     storage.record("a", JAZZ)

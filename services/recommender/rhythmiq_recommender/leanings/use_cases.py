@@ -3,6 +3,7 @@
 A recording makes its profile *due*; that is stored before the place in the history is. What is due stays so until the
 preferences made of it are written. So a worker that is killed at any moment repeats work and loses none: at least once.
 Each derivation starts from all stored interactions and replaces all learned preferences, so repeating it is harmless.
+A profile whose derivation fails stays due too, but later each time, so that all others have their turn.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -40,6 +41,10 @@ _IDLE_SECONDS: Final = 0.25
 _FIRST_PAUSE, _LAST_PAUSE = 0.1, 5.0
 _NOT_ACTIVE_AGAIN: Final = timedelta(minutes=1)
 _REFUSED_AGAIN: Final = timedelta(hours=1)
+_FAILED_AGAIN: Final = timedelta(minutes=1)
+"""After the first failure of a profile; twice as long after each further one …"""
+_MOST_DOUBLINGS: Final = 9
+"""… up to so many times: 8.5 hours."""
 
 Pause = Callable[[float], Awaitable[None]]
 
@@ -102,7 +107,8 @@ class FollowRecordings:
 class DeriveDue:
     """Derives the leanings of profiles that are due and writes them, without end. Raises Unavailable.
 
-    Profiles with interactions are due again after `refresh`: leanings fade, and interactions expire.
+    Profiles with interactions are due again after `refresh`: leanings fade, and interactions expire. One that fails for
+    a reason nobody foresaw is put off, for longer each time, and stays due: it does not hold up the others.
     """
 
     due: DueLeanings
@@ -112,6 +118,8 @@ class DeriveDue:
     debounce: timedelta
     refresh: timedelta
     pause: Pause = asyncio.sleep
+    _failures: dict[str, int] = field(default_factory=dict, init=False)
+    """How often in a row each profile has failed, since this worker started: a new one may be able to do it."""
 
     async def __call__(self) -> None:
         """Works until cancelled."""
@@ -119,18 +127,37 @@ class DeriveDue:
             tasks = await self.due.due(self.clock.now(), _BATCH)
             for task in tasks:
                 _heed_cancellation()
-                await self._derive(task)
+                await self._try(task)
             if not tasks:
                 await self.pause(_IDLE_SECONDS)
 
-    async def _derive(self, task: Task) -> None:
+    async def _try(self, task: Task) -> None:
+        """Derives, or puts it off. Raises Unavailable: then it is nothing about this profile."""
+        try:
+            again = await self._derive(task)
+            self._failures.pop(task.profile_id, None)
+        except Unavailable:
+            raise
+        except Exception:
+            _heed_cancellation()
+            again = self._later(task.profile_id)
+            log.exception("preferences could not be derived", extra={"again_seconds": again.total_seconds()})
+        at = self.clock.now()
+        await self.due.done(task, None if again is None else at + again, changed=at + self.debounce)
+
+    def _later(self, profile_id: str) -> timedelta:
+        """How long a profile is put off that has failed once more."""
+        failures = self._failures.get(profile_id, 0)
+        self._failures[profile_id] = min(failures + 1, _MOST_DOUBLINGS)
+        return _FAILED_AGAIN * 2**failures
+
+    async def _derive(self, task: Task) -> timedelta | None:
+        """Derives and writes, and says after how long to do so again; None: never."""
         history = await self.listening.history(task.profile_id)
         now = self.clock.now()
         shelf = await self.listening.shelf(history.item)
         learned = await asyncio.to_thread(derive, history, shelf, now.timestamp())
-        again = await self._write(task.profile_id, learned, known=len(history) > 0)
-        at = self.clock.now()
-        await self.due.done(task, None if again is None else at + again, changed=at + self.debounce)
+        return await self._write(task.profile_id, learned, known=len(history) > 0)
 
     async def _write(self, profile_id: str, learned: Sequence[Learned], *, known: bool) -> timedelta | None:
         """Writes, and says after how long to derive again; never, where nothing is `known` of the listener."""
