@@ -61,7 +61,7 @@ def test_shadow_and_experiment_begin_and_end(store: Registry, capsys: pytest.Cap
     ("arguments", "code", "said"),
     [
         (["promote", "v9"], 5, "There is no model track/all/v9"),
-        (["show", "v9"], 5, "`rhythmiq models` lists what there is"),
+        (["show", "v9"], 5, "`rhythmiq models list` says which there are"),
         (["rollback"], 3, "nothing to go back from"),
         (["list", "--kind", "film"], 3, "There is no kind 'film'"),
         (["promote", "../v1"], 3, "is not a version"),

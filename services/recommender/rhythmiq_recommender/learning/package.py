@@ -32,8 +32,8 @@ FORMAT_VERSION: Final = 2
 MODEL, SIGNALS, MANIFEST = "model.txt", "signals.npz", "manifest.json"
 FILES: Final = (MODEL, SIGNALS, MANIFEST)
 """All files of a package; the manifest is written last."""
-MOST_BYTES: Final[Mapping[str, int]] = {MODEL: 64 * 2**20, SIGNALS: 1024 * 2**20, MANIFEST: 2**20}
-"""A larger file is refused before it is read."""
+MOST_BYTES: Final[Mapping[str, int]] = {MODEL: 64 * 2**20, SIGNALS: 256 * 2**20, MANIFEST: 2**20}
+"""A larger file is refused before it is read: here, when publishing, and by the store of models."""
 KINDS: Final[Mapping[str, int]] = {"track": 1, "podcast_episode": 2, "soundscape": 3}
 """Kinds of items that have rankers of their own, with their numbers in rhythmiq.recommender.v1.Item.Kind."""
 

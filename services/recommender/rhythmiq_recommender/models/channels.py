@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from rhythmiq_recommender.learning.package import KINDS
@@ -21,6 +22,10 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
 
 class BadChannel(ValueError):
     """The content of a channel's file, or what was asked of it, makes no sense; the message says why."""
+
+
+class DamagedChannel(BadChannel):
+    """The file of a channel cannot be understood; the message names it, and what to do."""
 
 
 class Key(NamedTuple):
@@ -52,6 +57,8 @@ class Experiment:
     name: str
     version: str
     share: float
+    since: str = ""
+    """ISO 8601, UTC: from when on version, share and promoted model have been what they are. Set by the registry."""
 
     def check(self) -> Experiment:
         """Itself. Raises BadChannel."""
@@ -97,6 +104,15 @@ class Channel:
         rest = tuple(old for old in self.history if old != self.promoted)
         return replace(self, promoted=rest[0] if rest else None, history=rest)
 
+    def since_when(self, before: Channel, now: str) -> Channel:
+        """With the start of the experiment: `now` if it, or what it is compared with, was another in `before`."""
+        if self.experiment is None:
+            return self
+        start = before.experiment.since if before.experiment else ""
+        experiment = replace(self.experiment, since=start)
+        same = (experiment, self.promoted) == (before.experiment, before.promoted)
+        return replace(self, experiment=experiment if same else replace(experiment, since=now))
+
     def to_json(self) -> bytes:
         """The content of a channel's file."""
         return (json.dumps(asdict(self), indent=2) + "\n").encode()
@@ -106,14 +122,14 @@ def channel_of(content: bytes) -> Channel:
     """The channel in a file. Raises BadChannel."""
     try:
         found: Any = json.loads(content)
-        tried = found.get("experiment")
+        updated = str(found.get("updated", ""))
         channel = Channel(
             revision=int(found["revision"]),
             promoted=found["promoted"],
             history=tuple(map(str, found["history"])),
             shadow=found.get("shadow"),
-            experiment=Experiment(**tried).check() if tried else None,
-            updated=str(found.get("updated", "")),
+            experiment=_experiment_of(found.get("experiment"), updated),
+            updated=updated,
         )
         for version in channel.versions:
             check_version(version)
@@ -122,3 +138,12 @@ def channel_of(content: bytes) -> Channel:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadChannel(f"not the file of a channel: {type(error).__name__}: {error}") from error
     return channel
+
+
+def _experiment_of(found: Any, updated: str) -> Experiment | None:
+    """Raises BadChannel, ValueError, TypeError, KeyError. Files of before `since` was kept began when last changed."""
+    if not found:
+        return None
+    since = str(found.get("since") or updated or datetime.fromtimestamp(0, UTC).isoformat())
+    datetime.fromisoformat(since)
+    return Experiment(found["name"], found["version"], found["share"], since).check()

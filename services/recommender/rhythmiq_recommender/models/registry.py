@@ -10,19 +10,28 @@ is told (ChannelChanged), except when both read back before either wrote. Promot
 
 from __future__ import annotations
 
-import fcntl
+import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from rhythmiq_recommender.learning.package import MANIFEST, BadModel, Manifest, load, read_manifest
-from rhythmiq_recommender.models.channels import BadChannel, Channel, Experiment, Key, channel_of, check_version
-from rhythmiq_recommender.models.store import Store
+from rhythmiq_recommender.models.channels import (
+    BadChannel,
+    Channel,
+    DamagedChannel,
+    Experiment,
+    Key,
+    channel_of,
+    check_version,
+)
+from rhythmiq_recommender.models.store import Store, StoreUnavailable, TooLarge
+
+log = logging.getLogger("rhythmiq.models")
 
 PACKAGES: Final = "packages"
 CHANNELS: Final = "channels"
@@ -32,7 +41,9 @@ class UnknownVersion(LookupError):
     """The registry has no such version."""
 
     def __init__(self, key: Key, version: str) -> None:
-        super().__init__(f"there is no model {key.kind}/{key.cohort}/{version}: `rhythmiq models` lists what there is")
+        super().__init__(
+            f"there is no model {key.kind}/{key.cohort}/{version}: `rhythmiq models list` says which there are"
+        )
 
 
 class VersionExists(ValueError):
@@ -74,7 +85,10 @@ class Registry:
         Raises BadModel for what could not be served as this, VersionExists.
         """
         key = Key(kind, cohort).check()
-        manifest = _checked(folder, key, check_version(version))
+        try:
+            manifest = _checked(folder, key, check_version(version))
+        except BadModel as error:
+            raise BadModel(f"the model {'/'.join(key)}/{version} cannot be published: {error}") from error
         at = _package(key, version)
         content = (folder / MANIFEST).read_bytes()
         try:
@@ -90,18 +104,18 @@ class Registry:
     ) -> Channel:
         """Lets a version answer, after it was loaded as serving loads it.
 
-        With `expected` only if one of these is promoted at that moment (None: the prior answers).
-        Raises UnknownVersion, BadModel, OtherPromoted.
+        With `expected` only if one of these is promoted at that moment (None: the prior answers); without, a damaged
+        channel is written anew. Raises UnknownVersion, BadModel, OtherPromoted, DamagedChannel.
         """
         key = Key(kind, cohort).check()
-        self._try(key, version)
+        self.check(*key, version)
 
         def promoting(channel: Channel) -> Channel:
             if expected is not None and channel.promoted not in expected:
                 raise OtherPromoted(key, channel.promoted)
             return channel.promoting(version)
 
-        return self._change(key, promoting)
+        return self._change(key, promoting, anew=expected is None)
 
     def rollback(self, kind: str, cohort: str) -> Channel:
         """Lets the version before answer again; before the first one that is the prior. Raises BadChannel."""
@@ -111,15 +125,26 @@ class Registry:
         """Lets a version score what is answered, without being shown. Raises UnknownVersion, BadModel."""
         key = Key(kind, cohort).check()
         if version is not None:
-            self._try(key, version)
+            self.check(*key, version)
         return self._change(key, lambda channel: replace(channel, shadow=version))
 
     def set_experiment(self, kind: str, cohort: str, experiment: Experiment | None) -> Channel:
-        """Lets a version answer a share of the listeners. Raises UnknownVersion, BadModel."""
+        """Lets a version answer a share of the listeners; None ends it.
+
+        Raises UnknownVersion, BadModel, and BadChannel for the promoted version: it would be compared with itself.
+        """
         key = Key(kind, cohort).check()
         if experiment is not None:
-            self._try(key, experiment.check().version)
-        return self._change(key, lambda channel: replace(channel, experiment=experiment))
+            self.check(*key, experiment.check().version)
+
+        def trying(channel: Channel) -> Channel:
+            if experiment is not None and experiment.version == channel.promoted:
+                raise BadChannel(
+                    f"{experiment.version} is promoted: an experiment needs another version to compare with"
+                )
+            return replace(channel, experiment=experiment)
+
+        return self._change(key, trying)
 
     def versions(self, kind: str, cohort: str) -> list[str]:
         """All that have been published, sorted by name."""
@@ -134,12 +159,14 @@ class Registry:
             content = self._store.read(f"{_package(key, check_version(version))}/{MANIFEST}")
         except FileNotFoundError:
             raise UnknownVersion(key, version) from None
+        except TooLarge as error:
+            raise BadModel(str(error)) from error
         with tempfile.TemporaryDirectory(prefix="rhythmiq-model-") as scratch:
             (Path(scratch) / MANIFEST).write_bytes(content)
             return read_manifest(Path(scratch))
 
     def channel(self, kind: str, cohort: str) -> Channel:
-        """The channel; a new one, of revision 0, where none has been written. Raises BadChannel."""
+        """The channel; a new one, of revision 0, where none has been written. Raises DamagedChannel."""
         return self._read(Key(kind, cohort).check()) or Channel()
 
     def channels(self) -> dict[Key, bytes]:
@@ -150,6 +177,8 @@ class Registry:
                 key = Key(kind, name.removesuffix(".json"))
                 try:
                     found[key.check()] = self._store.read(_channel(key))
+                except TooLarge:
+                    found[key] = b""  # no channel either
                 except (BadChannel, FileNotFoundError):
                     continue  # not a channel, such as a lock; or gone in between
         return found
@@ -157,59 +186,82 @@ class Registry:
     def fetch(self, kind: str, cohort: str, version: str, folder: Path) -> None:
         """Copies a package to `folder`, which is there whole or not at all. Raises UnknownVersion, BadModel."""
         key = Key(kind, cohort).check()
-        at = _package(key, check_version(version))
-        manifest = self.manifest(kind, cohort, version)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unfinished-"))
+        files = self.manifest(kind, cohort, version).files
         try:
-            for name in (*manifest.files, MANIFEST):
-                (unfinished / name).write_bytes(self._store.read(f"{at}/{name}"))
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unfinished-"))
+        except OSError as error:
+            raise StoreUnavailable(f"cannot copy {'/'.join(key)}/{version} to {folder}: {error.strerror}") from error
+        try:
+            for name in (*files, MANIFEST):
+                (unfinished / name).write_bytes(self._file(key, version, name))
             shutil.rmtree(folder, ignore_errors=True)
             unfinished.rename(folder)
-        except FileNotFoundError as error:
-            raise BadModel(f"a file is missing: {error}") from error
+        except OSError as error:
+            raise StoreUnavailable(f"cannot copy {'/'.join(key)}/{version} to {folder}: {error.strerror}") from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
+
+    def check(self, kind: str, cohort: str, version: str) -> None:
+        """Loads a package as serving loads it. Raises UnknownVersion, BadModel."""
+        key = Key(kind, cohort).check()
+        with tempfile.TemporaryDirectory(prefix="rhythmiq-model-") as scratch:
+            folder = Path(scratch) / "package"
+            try:
+                self.fetch(*key, version, folder)
+                _checked(folder, key, version)
+            except BadModel as error:
+                raise BadModel(f"the model {'/'.join(key)}/{version} cannot be used: {error}") from error
+
+    def missing(self, kind: str, cohort: str, manifest: Manifest) -> list[str]:
+        """Files that the package should have and has not."""
+        there = self._store.names(_package(Key(kind, cohort).check(), check_version(manifest.version)))
+        return [name for name in manifest.files if name not in there]
+
+    def _file(self, key: Key, version: str, name: str) -> bytes:
+        try:
+            return self._store.read(f"{_package(key, version)}/{name}")
+        except FileNotFoundError as error:
+            raise BadModel(f"a file is missing: {name}") from error
+        except TooLarge as error:
+            raise BadModel(str(error)) from error
 
     def _has(self, key: Key, version: str) -> bool:
         try:
             self._store.read(f"{_package(key, check_version(version))}/{MANIFEST}")
         except (FileNotFoundError, BadChannel):
             return False
+        except TooLarge:
+            return True  # there it is, and why it cannot be used is said when it is read
         return True
-
-    def _try(self, key: Key, version: str) -> None:
-        with tempfile.TemporaryDirectory(prefix="rhythmiq-model-") as scratch:
-            folder = Path(scratch) / "package"
-            self.fetch(*key, version, folder)
-            _checked(folder, key, version)
 
     def _read(self, key: Key) -> Channel | None:
         try:
             return channel_of(self._store.read(_channel(key)))
         except FileNotFoundError:
             return None
+        except (BadChannel, TooLarge) as error:
+            raise DamagedChannel(
+                f"the channel {self._store.url}/{_channel(key)} is damaged ({error}). What answers goes on; "
+                f"`rhythmiq models promote VERSION --kind {key.kind} --cohort {key.cohort}` writes it anew"
+            ) from error
 
-    def _change(self, key: Key, change: Callable[[Channel], Channel]) -> Channel:
-        with self._locked(key):
-            before = self._read(key) or Channel()
+    def _change(self, key: Key, change: Callable[[Channel], Channel], *, anew: bool = False) -> Channel:
+        """With `anew` also a damaged channel."""
+        with self._store.locked(f"{CHANNELS}/{key.kind}/.{key.cohort}.lock"):
+            try:
+                before = self._read(key) or Channel()
+            except DamagedChannel:
+                if not anew:
+                    raise
+                log.warning("The channel of %s was damaged: what was promoted before is forgotten.", "/".join(key))
+                before = Channel()
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            after = replace(change(before), revision=before.revision + 1, updated=now)
+            after = replace(change(before).since_when(before, now), revision=before.revision + 1, updated=now)
             self._store.write(_channel(key), after.to_json())
             if self._read(key) != after:
                 raise ChannelChanged(key)
         return after
-
-    @contextmanager
-    def _locked(self, key: Key) -> Iterator[None]:
-        path = self._store.local_path(f"{CHANNELS}/{key.kind}/.{key.cohort}.lock")
-        if path is None:
-            yield
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # ends with the file, whatever happens
-            yield
 
 
 def _checked(folder: Path, key: Key, version: str) -> Manifest:

@@ -95,7 +95,7 @@ class Training:
         )
         listens, catalogue = read_listens(scene.folder), read_catalogue(scene.folder)
         enough.check(listens, catalogue, self._kind, self._number)
-        experiment = None if tried is None else {**asdict(tried), "since": channel.updated}
+        experiment = None if tried is None else asdict(tried)
         return {**facts, "experiment": experiment}
 
     def _load(self, scene: Scene) -> tuple[Listens, Catalogue, Tables]:
