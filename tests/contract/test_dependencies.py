@@ -101,9 +101,15 @@ def _pins(lock: str) -> dict[str, set[str]]:
     return pins
 
 
+def _optional(folder: str) -> list[Requirement]:
+    """What its extras ask for."""
+    extras = tomllib.loads((ROOT / folder / "pyproject.toml").read_text())["project"].get("optional-dependencies", {})
+    return [Requirement(text) for texts in extras.values() for text in texts]
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_distribution_declares_what_it_imports(folder: str, installed_files: dict[str, set[str]]) -> None:
-    declared = {canonicalize_name(requirement.name) for requirement in _reachable(folder)}
+    declared = {canonicalize_name(requirement.name) for requirement in [*_reachable(folder), *_optional(folder)]}
     declared.add(canonicalize_name(next(name for name, own in _own().items() if own == folder)))
     undeclared = {
         module

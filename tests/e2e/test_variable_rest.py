@@ -105,7 +105,7 @@ def test_recording_without_opt_in_is_denied_and_after_the_opt_out_again(rest: ht
         noise(-1),
         noise("loud"),
         noise({}),
-        noise(1, ago=-600),
+        noise(1, ago=-86_400),
         noise(1, kind="NOT_A_KIND"),
         noise(1, source="a b"),
         noise(1, observeTime="yesterday"),
