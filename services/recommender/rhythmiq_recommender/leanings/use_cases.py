@@ -149,7 +149,7 @@ class DeriveDue:
         """How long a profile is put off that has failed once more."""
         failures = self._failures.get(profile_id, 0)
         self._failures[profile_id] = min(failures + 1, _MOST_DOUBLINGS)
-        return _FAILED_AGAIN * 2**failures
+        return _FAILED_AGAIN * (1 << failures)
 
     async def _derive(self, task: Task) -> timedelta | None:
         """Derives and writes, and says after how long to do so again; None: never."""
