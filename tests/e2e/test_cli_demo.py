@@ -77,6 +77,19 @@ def preferences(listener: Client) -> list[preference_pb2.Preference]:
     return list(listener.call(listener.preferences.ListPreferences, request).preferences)
 
 
+def learned(listener: Client) -> set[str]:
+    """Values of learned preferences."""
+    return {one.value for one in preferences(listener) if one.origin == preference_pb2.Preference.LEARNED}
+
+
+def reasons(listener: Client, genre: str) -> set[str]:
+    """What is said for items of a genre."""
+    wanted = recommender_pb2.RecommendFilter(genres=[genre])
+    request = recommender_pb2.RecommendRequest(parent=listener.profile_name, count=5, filter=wanted)
+    found = listener.call(listener.recommender.Recommend, request).recommendations
+    return {reason.text for one in found for reason in one.reasons}
+
+
 def test_demo_can_be_made_again_without_a_second_of_anything(admin: Client, listener: Client) -> None:
     earlier = datetime.now(UTC) - timedelta(hours=3)
     first = seed_demo(admin, listener, now=earlier)
@@ -167,6 +180,11 @@ def test_first_start_is_told_when_the_past_is_complete_and_later_starts_add_noth
         wait_until(lambda: "The demo's past is complete" in running.output(), 10, "the command has said so")
         with Client(running.base_url, running.token()) as demo:
             before = past(demo)
+            wait_until(lambda: "latin" in learned(demo), 20, "something is learned of the demo listener")
+            assert "latin, which you seem to like" in reasons(demo, genre="latin")
+            own = {one.value for one in preferences(demo) if one.origin == preference_pb2.Preference.SET}
+            assert len(own) == 6
+            assert not learned(demo) & own
     finally:
         assert running.stop() == 0
     running.start()

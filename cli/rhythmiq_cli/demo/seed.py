@@ -86,12 +86,13 @@ def _opt_in_and_prefer(listener: Client) -> None:
         variable = variable_pb2.Variable(kind=kind, consent_version=CONSENT_VERSION)
         request = variable_pb2.CreateVariableRequest(parent=parent, variable=variable)
         _unless_there(listener, listener.variables.CreateVariable, request)
-    for preference in _preferences():
+    for preference in demo_preferences():
         wanted = preference_pb2.CreatePreferenceRequest(parent=parent, preference=preference)
         _unless_there(listener, listener.preferences.CreatePreference, wanted)
 
 
-def _preferences() -> list[preference_pb2.Preference]:
+def demo_preferences() -> list[preference_pb2.Preference]:
+    """What the demo listener sets."""
     types = preference_pb2.Preference.Type
     return [
         preference_pb2.Preference(type=types.GENRE, value="jazz", weight=0.4),

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
 import pytest
 from planted_leanings import world_history, world_shelf
 
+from rhythmiq_cli.demo.histories import demo_world
+from rhythmiq_cli.demo.seed import demo_preferences
 from rhythmiq_cli.demo.world import Planted, make_world
 from rhythmiq_cli.demo.world.make import END
 from rhythmiq_recommender.leanings.derive import derive
@@ -44,3 +50,17 @@ def test_four_of_five_learned_are_planted_and_the_more_is_known_the_more_are_fou
     # Two genres, two artists, a tempo, an instrument and a disliked genre each.
     assert hits / (7 * listeners) >= recall
     assert genres / wanted >= 2 * recall
+
+
+@pytest.mark.parametrize("days", [0, 45, 101, 222, 300])
+def test_first_start_on_any_day_shows_what_the_demo_listener_has_not_said(days: int) -> None:
+    now = datetime(2026, 1, 1, 7, tzinfo=UTC) + timedelta(days=days, hours=days)
+    world = demo_world(now)
+    shelf, history = world_shelf(world), world_history(world, 0)
+    # The demo listener's past comes first, so it may be looked at before anybody else has one; and again a day later.
+    own = np.bincount(shelf.rows_of(history.item)[history.liked > 0], minlength=len(shelf))
+    said = {preference.value for preference in demo_preferences()}
+    for known in (replace(shelf, plays=own.astype(np.float64)), shelf):
+        learned = {each.value.name: each.weight for each in derive(history, known, now.timestamp())}
+        assert learned["latin"] > 0.55
+        assert 1 <= len(set(learned) - said) <= 3

@@ -77,6 +77,9 @@ async def test_reasons_are_in_a_listeners_words() -> None:
     assert "carries well at a safe volume, because it is loud around you (78 dB)" in texts(loud, Group.SURROUNDINGS)
     assert any("because you are running" in text for text in texts(loud, Group.SURROUNDINGS))
     assert {"jazz, which you like", "by pop artist 1, whom you like"} <= texts(loud, Group.PREFERENCES)
+    assert "with piano, which you seem to like" in texts(loud, Group.PREFERENCES), (
+        "what is learned is not known as well"
+    )
     assert {"well known", "less known"} <= texts(loud, Group.POPULARITY)
     quiet = await World().ask(Wish(PROFILE, count=200, environment=QUIET_BED))
     assert any("because you are lying down" in text for text in texts(quiet, Group.SURROUNDINGS))
