@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from typing import Any
 
-from local_mesh import LocalMesh
+import httpx
+from local_mesh import LocalMesh, wait_until
 from typer.testing import CliRunner, Result
 
 from rhythmiq_cli.app import app
@@ -64,9 +67,53 @@ def test_filters_tuning_and_seeds_reach_the_recommender(mesh: LocalMesh) -> None
     assert any("drum and bass" in one["item"]["genres"] for one in answer["recommendations"])
 
 
+def items_of(mesh: LocalMesh, *options: str) -> list[dict[str, Any]]:
+    """What is recommended."""
+    result = run(mesh, "recommend", "--json", *options)
+    assert result.exit_code == ExitCode.OK, result.stderr
+    found: list[dict[str, Any]] = json.loads(result.stdout)["recommendations"]
+    return found
+
+
+def test_variety_and_exploration_are_as_the_listener_wants_them(mesh: LocalMesh, rest: httpx.Client, who: str) -> None:
+    plain = ("--subject", who, "--count", "15", "--seed-genre", "jazz", "--time", "12:00")
+    best, varied = (items_of(mesh, *plain, "--no-explore", "--diversity", strength) for strength in ("0", "1"))
+    # Variety is paid for with fit.
+    assert sum(one["score"] for one in best) > sum(one["score"] for one in varied) + 0.1
+
+    def certain(*option: str) -> bool:
+        """Whether every item had to stand where it does."""
+        return all(one["propensity"] == 1 for one in items_of(mesh, "--subject", who, "--count", "15", *option))
+
+    assert [certain("--no-explore"), certain("--explore"), certain()] == [True, False, False]
+
+
+def test_what_was_heard_lately_counts_as_much_as_the_listener_wants(
+    mesh: LocalMesh, rest: httpx.Client, who: str, profile: str
+) -> None:
+    item = rest.get("/items", params={"pageSize": 1, "genre": "jazz"}).json()["items"][0]["name"]
+    heard = {"item": item, "type": "PLAY", "eventTime": datetime.now(UTC).isoformat(), "source": "phone"}
+    assert rest.post(f"/{profile}/interactions:batchRecord", json={"interactions": [heard]}).status_code == 200
+
+    def tired(fatigue: str) -> bool:
+        found = items_of(mesh, "--subject", who, "--genre", "jazz", "--count", "200", "--fatigue", fatigue)
+        assert found
+        return any(
+            reason["subject"] == "heard" and reason["contribution"] < 0
+            for one in found
+            if one["item"]["name"] == item
+            for reason in one["reasons"]
+        )
+
+    wait_until(lambda: tired("1"), 10, "what was just played counts against it")
+    assert not tired("0")
+
+
 def test_refusals_are_one_sentence_with_field_and_rule(mesh: LocalMesh) -> None:
     cases = [
         (("recommend", "--count", "500"), ExitCode.REFUSED, "count"),
+        (("recommend", "--diversity", "2"), ExitCode.REFUSED, "diversity"),
+        (("recommend", "--fatigue", "-1"), ExitCode.REFUSED, "fatigue"),
         (("recommend", "--noise", "900"), ExitCode.REFUSED, "ambient_noise_dba"),
         (("recommend", "--max", "colour=3"), ExitCode.REFUSED, "tuning.features"),
         (("recommend", "--max", "tempo"), ExitCode.USAGE, "must be like tempo=120"),

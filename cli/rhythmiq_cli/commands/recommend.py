@@ -21,6 +21,7 @@ Answer = TypeVar("Answer", recommender_pb2.RecommendResponse, recommender_pb2.Ex
 _EPILOG = (
     "Example: rhythmiq recommend --noise 78 --activity running --time 18:00 --count 10\n\n"
     "Example: rhythmiq recommend --kind soundscape --max energy=0.2 --json\n\n"
+    "Example: rhythmiq recommend --diversity 0.7 --fatigue 0 --no-explore\n\n"
     "Example: rhythmiq recommend --suppose noise=80 --suppose time=08:30"
 )
 _EXPLICIT = recommender_pb2.RecommendFilter.Explicit
@@ -66,6 +67,25 @@ def recommend(
     exclude_explicit: Annotated[
         bool, typer.Option("--exclude-explicit", help="Nothing explicit.", rich_help_panel=_WHAT)
     ] = False,
+    diversity: Annotated[
+        float | None,
+        typer.Option(help="How much variety counts, 0 (best scores first) to 1. Default 0.3.", rich_help_panel=_WHAT),
+    ] = None,
+    fatigue: Annotated[
+        float | None,
+        typer.Option(
+            help="How much it counts against an item that you have heard it lately, 0 to 1. Default 0.5.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    explore: Annotated[
+        bool | None,
+        typer.Option(
+            "--explore/--no-explore",
+            help="Whether a few items may be there only to learn how you like them. Default: as the mesh is set.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="The same seed gives the same answer.", rich_help_panel=_WHAT)
     ] = None,
@@ -124,6 +144,9 @@ def recommend(
             exclude_genres=exclude_genre,
             explicit=_EXPLICIT.EXCLUDE if exclude_explicit else _EXPLICIT.EXPLICIT_UNSPECIFIED,
         ),
+        diversity=diversity,
+        fatigue=fatigue,
+        explore=explore,
         seed=seed,
     )
     with client_for(address, token, subject=subject) as client:
