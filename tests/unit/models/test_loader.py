@@ -193,6 +193,41 @@ async def test_a_start_without_a_store_is_a_start(tmp_path: Path) -> None:
     await scene.loader.close()
 
 
+async def test_a_restart_without_the_store_it_had_warns_that_the_prior_answers(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.promote("v1")
+    store, elsewhere = scene.folder / "models", scene.folder / "elsewhere"
+    store.rename(elsewhere)
+    restarted = Scene(scene.folder, most=4)
+    await restarted.loader.start()
+    await restarted.look()
+    assert restarted.answering == "prior/1"
+    (said,) = logged(caplog, "the model store is away: the prior answers until it is back")
+    assert (said.levelname, "is gone" in vars(said)["reason"]) == ("WARNING", True)
+    elsewhere.rename(store)
+    await restarted.look()
+    assert restarted.answering == "learned/track/all/v1"
+    await restarted.loader.close()
+
+
+async def test_a_copy_that_finds_no_place_on_disk_stops_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.promote("v1")
+    await scene.look()
+    (scene.folder / "full").write_text("no folder")
+    monkeypatch.setattr(scene.loader, "_folder", scene.folder / "full")
+    scene.promote("v2")
+    await scene.look()
+    assert scene.answering == "learned/track/all/v1"
+    (warned,) = logged(caplog, "the model store is away: what is loaded goes on")
+    assert "cannot copy track/all/v2" in vars(warned)["reason"]
+    (scene.folder / "full").unlink()
+    await scene.look()
+    assert scene.answering == "learned/track/all/v2"
+
+
 async def test_a_broken_channel_stays_as_it_was_and_others_are_seen(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -288,6 +323,23 @@ async def test_a_shadow_is_never_the_one_that_answers(scene: Scene) -> None:
     choice = scene.choose()
     assert choice.shadow is not None
     assert (choice.ranker.name, choice.shadow.name) == ("learned/track/all/v1", "learned/track/all/v2")
+
+
+async def test_a_shadow_is_not_compared_with_itself(scene: Scene) -> None:
+    scene.promote("v1")
+    scene.publish("v2")
+    scene.registry.set_shadow(*TRACK, "v2")
+    scene.registry.set_experiment(*TRACK, Experiment("more trees", "v2", 0.5))
+    await scene.look()
+    shadows = set()
+    for number in range(40):
+        choice = scene.choose(f"{number:08x}-5b1a-5b5e-9f57-4f2f6a3f8f10")
+        shadows.add((choice.ranker.name, choice.shadow and choice.shadow.name))
+    assert shadows == {("learned/track/all/v1", "learned/track/all/v2"), ("learned/track/all/v2", None)}
+    scene.registry.set_experiment(*TRACK, None)
+    scene.registry.set_shadow(*TRACK, "v1")
+    await scene.look()
+    assert scene.choose().shadow is None
 
 
 async def test_no_more_models_are_loaded_than_there_is_room_for(tmp_path: Path) -> None:

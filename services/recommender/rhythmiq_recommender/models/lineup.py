@@ -70,7 +70,12 @@ class LearnedRankers:
     def _of(self, lineup: Lineup, profile_id: str) -> Choice | None:
         usual: Ranker | None = lineup.promoted
         if lineup.experiment is None or lineup.tried is None:
-            return None if usual is None else Choice(usual, shadow=lineup.shadow)
+            return None if usual is None else Choice(usual, shadow=_other(lineup.shadow, usual))
         variant = variant_of(lineup.experiment.name, lineup.experiment.share, profile_id)
         ranker = lineup.tried if variant == TREATMENT else usual or self._prior
-        return Choice(ranker, lineup.experiment.name, variant, lineup.shadow)
+        return Choice(ranker, lineup.experiment.name, variant, _other(lineup.shadow, ranker))
+
+
+def _other(shadow: LearnedRanker | None, ranker: Ranker) -> LearnedRanker | None:
+    """The shadow, unless it answers: it would be compared with itself."""
+    return None if shadow is None or shadow.name == ranker.name else shadow

@@ -5,7 +5,8 @@ threads. Nothing that goes wrong here touches what already answers:
 
 - a package that is broken, truncated, foreign or made for other features is logged with the reason and tried again
   when its channel changes; until then the version promoted before it answers (after a restart too);
-- while the store is away everything stays as it is; that is logged once, and once when it is back;
+- while the store is away everything stays as it is; that is logged once, and once when it is back. A service that
+  starts without its store has nothing that could stay: the prior answers, and a warning says so;
 - a channel whose file has vanished stays as it was: only a channel that says so takes a model back.
 
 At most `most` packages are loaded. Channels that are there at the start are loaded at once as long as there is room:
@@ -152,7 +153,8 @@ class ModelLoader:
 
     def _is_away(self, error: StoreUnavailable) -> None:
         if not self._away:
-            log.warning("the model store is away: what is loaded goes on", extra={"reason": str(error)})
+            goes_on = "what is loaded goes on" if self._rankers else "the prior answers until it is back"
+            log.warning("the model store is away: %s", goes_on, extra={"reason": str(error)})
         self._away, self._reachable = True, False
 
     # What is needed
