@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from rhythmiq_cli import options
-from rhythmiq_cli.output import tells_errors
+from rhythmiq_cli.output import CommandError, ExitCode, tells_errors
 from rhythmiq_cli.programs import run_recommender_program
 
 app = typer.Typer(
     name="models",
-    help="Trained models: which there are, and which of them listeners get.",
-    no_args_is_help=True,
+    help="Trained models: which there are, and which of them listeners get. Without a command: list.",
+    invoke_without_command=True,
 )
 
 Kind = Annotated[str, typer.Option(help="track, podcast_episode or soundscape.")]
@@ -25,6 +25,13 @@ Off = Annotated[bool, typer.Option("--off", help="End it.")]
 
 def register(parent: typer.Typer) -> None:
     parent.add_typer(app)
+
+
+@app.callback()
+@tells_errors
+def without_command(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        _run("list", "track", "all")
 
 
 @app.command("list", epilog="Example: rhythmiq models list --json")
@@ -59,6 +66,8 @@ def rollback(kind: Kind = "track", cohort: Cohort = "all") -> None:
 @tells_errors
 def shadow(version: OptionalVersion = None, off: Off = False, kind: Kind = "track", cohort: Cohort = "all") -> None:
     """Let a model score what is asked, and log it; listeners do not see it."""
+    if (version is None) != off:
+        raise CommandError("Name the version that is to be the shadow, or end it with --off.", ExitCode.USAGE)
     _run("shadow", kind, cohort, *([version] if version else []), *(["--off"] if off else []))
 
 
@@ -73,6 +82,10 @@ def split(
     cohort: Cohort = "all",
 ) -> None:
     """Give a share of listeners, always the same ones, another model; `rhythmiq train` reports how they like it."""
+    if off and (name or version):
+        raise CommandError("--off ends the experiment whatever its name is: leave out the rest.", ExitCode.USAGE)
+    if not off and not (name and version):
+        raise CommandError("An experiment needs a name and a version, or --off to end it.", ExitCode.USAGE)
     given = [value for value in (name, version) if value]
     _run("split", kind, cohort, *given, *(["--off"] if off else [f"--share={share}"]))
 

@@ -57,6 +57,29 @@ def test_every_command_of_models_reaches_the_registry(tmp_path: Path, arguments:
     assert said.lower() in done.stderr.lower()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("shadow",), "Name the version"),
+        (("shadow", "v1", "--off"), "Name the version"),
+        (("split",), "needs a name and a version"),
+        (("split", "autumn", "--off"), "leave out the rest"),
+    ],
+)
+def test_half_a_command_of_models_is_told_in_terms_of_the_command(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    done = rhythmiq("models", *arguments, state=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "python -m" not in done.stderr
+
+
+def test_models_without_a_command_lists_them(tmp_path: Path) -> None:
+    done = rhythmiq("models", state=tmp_path)
+    assert (done.returncode, done.stdout.count("No models of track/all yet")) == (0, 1)
+
+
 @pytest.mark.parametrize("arguments", [("shadow", "--off"), ("split", "--off")])
 def test_ending_what_is_not_there_is_no_fault(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     assert rhythmiq("models", *arguments, state=tmp_path).returncode == 0

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rhythmiq_recommender.learning.package import BadModel, Manifest
-from rhythmiq_recommender.models.channels import BadChannel, Channel, Experiment
+from rhythmiq_recommender.models.channels import BadChannel, Channel, DamagedChannel, Experiment
 from rhythmiq_recommender.models.registry import ChannelChanged, Registry, UnknownVersion
 from rhythmiq_recommender.models.store import BadStore, StoreUnavailable
 
@@ -29,6 +29,7 @@ _CODES: Final[Mapping[type[Exception], int]] = {
     BadModel: _REFUSED,
     BadChannel: _REFUSED,
     BadStore: _USAGE,
+    OSError: _UNAVAILABLE,  # this machine's own disk, such as no room for a copy
 }
 
 
@@ -43,39 +44,70 @@ def main(arguments: Sequence[str]) -> int:
         return _USAGE
     try:
         asked.do(Registry(url), asked)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (`| head`) has gone. Nothing is wrong; what is left in the buffer must go nowhere at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except tuple(_CODES) as error:
         print(_sentence(error), file=sys.stderr)
-        return _CODES[type(error)]
+        return next(code for kind, code in _CODES.items() if isinstance(error, kind))
     return 0
 
 
 def _list(registry: Registry, asked: argparse.Namespace) -> None:
-    channel = registry.channel(asked.kind, asked.cohort)
+    """With a damaged channel, too: whoever mends it needs to know the versions."""
+    channel, damage = _channel(registry, asked)
     found = [_summary(registry, asked, channel, version) for version in registry.versions(asked.kind, asked.cohort)]
     found.sort(key=lambda row: (row["trained_until"] or 0, row["version"]), reverse=True)
     if asked.json:
-        _print_json({"channel": asdict(channel), "models": found})
-        return
-    if not found:
+        _print_json({"channel": None if damage else asdict(channel), "models": found})
+    elif found:
+        _print_table(found)
+    elif damage is None:
         print(f"No models of {asked.kind}/{asked.cohort} yet: `rhythmiq train` makes one. The built-in ranker answers.")
-        return
+    if damage is not None:
+        raise damage
+
+
+def _channel(registry: Registry, asked: argparse.Namespace) -> tuple[Channel, DamagedChannel | None]:
+    try:
+        return registry.channel(asked.kind, asked.cohort), None
+    except DamagedChannel as error:
+        return Channel(), error
+
+
+def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     table = Table(show_edge=False, pad_edge=False)
     for column in ("version", "used as", "trained until", "NDCG@10"):
         table.add_column(column, overflow="fold")
-    for row in found:
+    for row in rows:
         table.add_row(row["version"], row["used_as"], _date(row["trained_until"]), _number(row["ndcg"]))
     console = Console()
     (console if console.is_terminal else Console(width=200)).print(table)
 
 
 def _summary(registry: Registry, asked: argparse.Namespace, channel: Channel, version: str) -> dict[str, Any]:
-    """A package that cannot be read is listed all the same, with the reason."""
-    row: dict[str, Any] = {"version": version, "used_as": _use(channel, version), "trained_until": None, "ndcg": None}
+    """A package that cannot be used is listed all the same, with the reason. Those in use are loaded to find out."""
+    use = _use(channel, version)
+    row: dict[str, Any] = {"version": version, "used_as": use, "trained_until": None, "ndcg": None}
     try:
         manifest = registry.manifest(asked.kind, asked.cohort, version)
+        row |= {"trained_until": manifest.trained_until, "ndcg": _ndcg(manifest)}
+        if gone := registry.missing(asked.kind, asked.cohort, manifest):
+            raise BadModel(f"a file is missing: {', '.join(gone)}")
+        if version in channel.versions:
+            registry.check(asked.kind, asked.cohort, version)
     except (BadModel, UnknownVersion) as error:
-        return row | {"used_as": f"cannot be used: {error}"}
-    return row | {"trained_until": manifest.trained_until, "ndcg": manifest.metrics.get("ndcg")}
+        return row | {"used_as": (f"{use}, but " if use else "") + f"cannot be used: {error.__cause__ or error}"}
+    return row
+
+
+def _ndcg(manifest: Manifest) -> float | None:
+    """NDCG@10 of the model on its hold-out, if that is told as training tells it."""
+    found: Any = manifest.metrics
+    for name in ("model", "ndcg@10", "mean"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return float(found) if isinstance(found, int | float) else None
 
 
 def _use(channel: Channel, version: str) -> str:
@@ -97,15 +129,33 @@ def _show(registry: Registry, asked: argparse.Namespace) -> None:
     if asked.json:
         _print_json(asdict(manifest))
         return
-    print(f"{manifest.kind}/{manifest.cohort}/{manifest.version}: {_use_of(registry, asked) or 'not in use'}")
+    channel, damage = _channel(registry, asked)
+    use = "its channel is damaged" if damage else _use(channel, asked.version) or "not in use"
+    print(f"{manifest.kind}/{manifest.cohort}/{manifest.version}: {use}")
     print(f"learned from events until {_date(manifest.trained_until)}")
-    for title, content in (("counts", manifest.counts), ("metrics", manifest.metrics), ("settings", manifest.settings)):
-        print(f"{title}: " + (", ".join(f"{name} {_number(value)}" for name, value in content.items()) or "none told"))
     print(f"{len(manifest.features)} features, {manifest.trees} trees")
+    for title, content in (("counts", manifest.counts), ("metrics", manifest.metrics), ("settings", manifest.settings)):
+        print(f"{title}:" + ("" if content else " none told"))
+        _print_nested(content, "  ")
 
 
-def _use_of(registry: Registry, asked: argparse.Namespace) -> str:
-    return _use(registry.channel(asked.kind, asked.cohort), asked.version)
+def _print_nested(content: Mapping[str, Any], margin: str) -> None:
+    """One line a value; of an estimate its mean and interval are on one line."""
+    for name, value in content.items():
+        if isinstance(value, Mapping) and {"mean", "low", "high"} <= value.keys():
+            mean, low, high = (_number(value[part]) for part in ("mean", "low", "high"))
+            print(f"{margin}{name}: {mean} ({low} to {high})")
+        elif isinstance(value, Mapping) and value:
+            print(f"{margin}{name}:")
+            _print_nested(value, margin + "  ")
+        else:
+            print(f"{margin}{name}: {_words(value)}")
+
+
+def _words(value: object) -> str:
+    if isinstance(value, list | tuple | Mapping):
+        return ", ".join(_number(part) for part in value) or "none"
+    return _number(value)
 
 
 def _promote(registry: Registry, asked: argparse.Namespace) -> None:
@@ -114,9 +164,22 @@ def _promote(registry: Registry, asked: argparse.Namespace) -> None:
 
 
 def _rollback(registry: Registry, asked: argparse.Namespace) -> None:
+    """Goes back first: whoever rolls back is in a hurry. Then it says if that was no good."""
     now = registry.rollback(asked.kind, asked.cohort).promoted
-    answers = _name(asked, now) if now else f"the built-in ranker for {asked.kind}/{asked.cohort}"
-    print(f"Rolled back: {answers} answers within 10 seconds.")
+    if now is None:
+        print(f"Rolled back: the built-in ranker for {asked.kind}/{asked.cohort} answers within 10 seconds.")
+        return
+    try:
+        registry.check(asked.kind, asked.cohort, now)
+    except (BadModel, UnknownVersion) as error:
+        print(f"Rolled back to {_name(asked, now)}.")
+        print(
+            f"But {error}. Services that hold a copy of it answer with that, others with the newest that was promoted "
+            "before it and can be used, else with the built-in ranker: roll back further, or promote another.",
+            file=sys.stderr,
+        )
+    else:
+        print(f"Rolled back: {_name(asked, now)} answers within 10 seconds.")
 
 
 def _shadow(registry: Registry, asked: argparse.Namespace) -> None:
