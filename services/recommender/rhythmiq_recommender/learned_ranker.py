@@ -7,7 +7,7 @@ model's score. The prior's surroundings and popularity are left out: the model h
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -123,7 +123,7 @@ class _Learned:
         known = self._places[chosen] != _UNKNOWN
         contributions = np.zeros((len(chosen), len(self._scorer.groups)))
         shown = self._x[np.searchsorted(self._known, chosen[known])]
-        contributions[known] = self._scorer.contributions(shown)
+        contributions[known] = self._scorer.contributions(shown, self.scores[chosen[known]])
         places = np.where(known, self._places[chosen], 0)
         alike = np.full(len(chosen), _UNKNOWN)
         alike[known] = self._scorer.likeness(self._asking, places[known])
@@ -184,7 +184,7 @@ class _Words:
         return similar_words(self._item(row).title, verdict_on(self.situation.history, self._id(row)), speaks_for)
 
     def _novelty(self, item_id: bytes) -> str:
-        last = last_heard(self.situation.history, item_id)
+        last = self._last_heard.get(item_id)
         return novelty_words(None if last is None else self.situation.time - last)
 
     def _id(self, row: int) -> bytes:
@@ -194,6 +194,10 @@ class _Words:
         if row not in self._items:
             self._items[row] = self.snapshot.item(row)
         return self._items[row]
+
+    @cached_property
+    def _last_heard(self) -> Mapping[bytes, float]:
+        return last_heard(self.situation.history)
 
     @cached_property
     def _subjects(self) -> Sequence[Subject]:

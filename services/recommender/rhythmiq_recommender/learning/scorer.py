@@ -70,8 +70,8 @@ class Scorer:
         """(rows,) higher is better; one standard deviation among the candidates of a query is 1 on average."""
         return predict(self._booster, x) / self._scale
 
-    def contributions(self, x: FloatArray) -> RawArray:
-        """(rows x groups) what each group adds to the score, by TreeSHAP; a row sums to the score.
+    def contributions(self, x: FloatArray, scores: RawArray | None = None) -> RawArray:
+        """(rows x groups) what each group adds to the score, by TreeSHAP; a row sums to its score, if known `scores`.
 
         What every item gets is in "popularity". Ask for what is shown only: a row costs more than its score.
         """
@@ -82,7 +82,7 @@ class Scorer:
         else:
             shares = np.asarray(self._booster.predict(x, num_threads=1, pred_contrib=True), np.float64)
         found = grouped(self._features, x, shares / self._scale)
-        found[:, self.groups.index("popularity")] += self.scores(x) - found.sum(axis=1)
+        found[:, self.groups.index("popularity")] += (self.scores(x) if scores is None else scores) - found.sum(axis=1)
         return found
 
     def likeness(self, asking: Asking, rows: IntArray) -> IntArray:
