@@ -131,7 +131,7 @@ def _counted(amount: float, unit: str) -> str:
 
 
 def last_heard(history: History) -> dict[bytes, float]:
-    """Unix seconds of the newest event with each item of the history, by id as arrays give it: zeros at its end drop."""
+    """Unix seconds of the newest event with each item of the history; ids as arrays give them, without end zeros."""
     return dict(zip(history.item.tolist(), history.time.tolist(), strict=True))
 
 
