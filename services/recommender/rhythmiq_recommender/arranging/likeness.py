@@ -31,12 +31,11 @@ class Likeness:
     def __init__(self, snapshot: CatalogSnapshot, rows: IntArray) -> None:
         artists = snapshot.first_artist[rows]
         same = (artists[:, None] == artists) & (artists != UNKNOWN)
-        self._sounds_and_artists = _of_sounds(snapshot, rows) + ARTIST_SHARE * same
-        self._genres = _Genres(snapshot, rows)
+        self._all = _of_sounds(snapshot, rows) + ARTIST_SHARE * same + _of_genres(snapshot, rows)
 
     def to(self, index: int) -> Likenesses:
         """Of every candidate to the one at `index`: shape (len(rows),), 0 to 1."""
-        likeness: Likenesses = self._sounds_and_artists[index] + self._genres.to(index)
+        likeness: Likenesses = self._all[index]
         return likeness
 
 
@@ -54,28 +53,18 @@ def _of_sounds(snapshot: CatalogSnapshot, rows: IntArray) -> Likenesses:
     return likeness
 
 
-class _Genres:
-    """Likeness by genres, worked out once for each distinct set of them: many candidates share one."""
+def _of_genres(snapshot: CatalogSnapshot, rows: IntArray) -> Likenesses:
+    """Of each to each, up to GENRE_SHARE: shape (len(rows), len(rows)).
 
-    def __init__(self, snapshot: CatalogSnapshot, rows: IntArray) -> None:
-        sets, self._set = np.unique(snapshot.genre_set[rows], return_inverse=True)
-        self._owners, values = snapshot.genre_sets.gather(sets)
-        _, self._values = np.unique(values, return_inverse=True)
-        self._sizes = np.bincount(self._owners, minlength=len(sets))
-        self._worked_out: dict[int, Likenesses] = {}
-
-    def to(self, index: int) -> Likenesses:
-        number = int(self._set[index])
-        found = self._worked_out.get(number)
-        if found is None:
-            found = self._worked_out[number] = self._among_sets(number)[self._set]
-        return found
-
-    def _among_sets(self, number: int) -> Likenesses:
-        """Of each distinct set to the one with this number."""
-        own = np.zeros(len(self._values), np.bool_)
-        own[self._values[self._owners == number]] = True
-        common = np.bincount(self._owners[own[self._values]], minlength=len(self._sizes))
-        either = self._sizes + self._sizes[number] - common
-        likeness: Likenesses = GENRE_SHARE * common / np.maximum(either, 1)
-        return likeness
+    Worked out once for each two distinct sets of genres: many candidates share one.
+    """
+    sets, place = np.unique(snapshot.genre_set[rows], return_inverse=True)
+    owners, values = snapshot.genre_sets.gather(sets)
+    genres, column = np.unique(values, return_inverse=True)
+    member = np.zeros((len(sets), len(genres)), np.float32)
+    member[owners, column] = 1
+    common = member @ member.T
+    sizes = common.diagonal()
+    either = sizes[:, None] + sizes - common
+    likeness: Likenesses = (GENRE_SHARE * common / np.maximum(either, 1))[place][:, place]
+    return likeness
