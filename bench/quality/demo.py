@@ -41,8 +41,10 @@ CONTROL: Final = (
     "the interval includes 0."
 )
 COLD: Final = (
-    "The same queries, knowing only the newest events of each listener, up to five. Popularity: what everybody liked "
-    "before. Kept if the interval of the difference is above 0."
+    "As if every listener had come when the hold-out began: right after their first 0 to 5 events since then, knowing "
+    "nothing else of them; answers: what was liked in the rest of that session (the next one, where it had ended). "
+    "Later queries have fewer answers left, so each row is compared with popularity (what everybody liked before) on "
+    "the same queries. Kept if the interval of the difference is above 0."
 )
 
 
@@ -92,11 +94,12 @@ def _control(say: Say, world: World) -> tuple[Section, Judged]:
 
 
 def _newcomers(judged: Judged) -> Section:
-    rows = [_row("popularity", judged.cold[FIRST_EVENTS], POPULARITY)]
+    rows = []
     for events, evaluation in judged.cold.items():
+        rows.append(_row(f"popularity, after {events} events", evaluation, POPULARITY))
         ours = events == FIRST_EVENTS
         kept = evaluation.gain(POPULARITY).low > 0 if ours else None
-        rows.append(_row(f"RhythmIQ, knowing {events} events", evaluation, kept=kept, ours=ours))
+        rows.append(_row(f"RhythmIQ, after {events} events", evaluation, kept=kept, ours=ours))
     return _section("Demo world: newcomers", COLD, rows, {})
 
 

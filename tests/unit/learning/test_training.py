@@ -14,8 +14,10 @@ from rhythmiq_recommender.learning.features import REGISTRY
 from rhythmiq_recommender.learning.judging import MODEL, ablation, cold_start, without_surroundings
 from rhythmiq_recommender.learning.listening import TYPES, Catalogue, Listens, tables_of
 from rhythmiq_recommender.learning.package import load
+from rhythmiq_recommender.learning.served.reader import Reader
 from rhythmiq_recommender.learning.served.registry import TOTALS
-from rhythmiq_recommender.learning.tables import UnfitTables
+from rhythmiq_recommender.learning.served.shelf import Seen
+from rhythmiq_recommender.learning.tables import FloatArray, IntArray, UnfitTables
 from rhythmiq_recommender.learning.training import (
     Frames,
     Settings,
@@ -85,7 +87,31 @@ def test_a_newcomer_is_served_better_than_by_popularity() -> None:
     found = cold_start(trained.booster, frames.test)
     assert sorted(found) == [0, 1, 2, 3, 4, 5]
     assert found[5].gain("popularity").low > 0
-    assert found[5].estimate(MODEL, "ndcg@10").mean > found[0].estimate(MODEL, "ndcg@10").mean
+    # Of each only what they did first is known, so that what is known more of is foretold better.
+    assert found[5].gain("popularity").mean > found[0].gain("popularity").mean
+
+
+def test_of_a_newcomer_the_first_events_since_the_hold_out_began_are_known_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frames, parts, trained = steps()
+    asked: list[tuple[int, Seen]] = []
+    features = Reader.features
+
+    def spied(reader: Reader, seen: Seen, rows: IntArray) -> FloatArray:
+        asked.append((len(seen.trail.time), seen))
+        return features(reader, seen, rows)
+
+    monkeypatch.setattr(Reader, "features", spied)
+    found = cold_start(trained.booster, frames.test)
+    ask = frames.test.ask
+    since = [ask.time[(ask.user == who) & (ask.start >= parts.test.low)] for who in range(80)]
+    for known, evaluation in found.items():
+        those = [seen for events, seen in asked if events == known]
+        assert len(those) == len(evaluation.listener) == len(set(evaluation.listener.tolist()))
+        for who, seen in zip(evaluation.listener.tolist(), those, strict=True):
+            assert np.array_equal(seen.trail.time, since[who][:known])
+            assert seen.time == since[who][known]
 
 
 def test_the_same_seed_gives_the_same_package_and_another_one_another(tmp_path: Path) -> None:

@@ -118,12 +118,17 @@ def ablation(
 
 
 def mean_metric(name: str) -> Callable[[Frame, RawArray], float]:
-    """The mean over queries of one of `METRICS`, as a function of rows and scores; or "auc" over all rows."""
+    """The mean over queries of one of `METRICS`, as a function of rows and scores; or "auc" over all rows.
+
+    "ndcg@10" looks at the first 10; without a number it is CUTOFF.
+    """
     if name == "auc":
         return lambda frame, score: auc(score, frame.label)
-    if name not in METRICS:
-        raise ValueError(f"metric {name} is none of {', '.join(METRICS)} or auc")
-    return lambda frame, score: float(np.nanmean(Ranked.of(frame, score).per_query()[name]))
+    metric, _, k = name.partition("@")
+    if metric not in METRICS or (k and not (k.isdecimal() and int(k))):
+        raise ValueError(f"metric {name} is none of {', '.join(METRICS)} (or one of them @k) or auc")
+    cutoff = int(k or CUTOFF)
+    return lambda frame, score: float(np.nanmean(Ranked.of(frame, score).per_query(cutoff)[metric]))
 
 
 def auc_estimate(score: RawArray, label: BoolArray, user: IntArray) -> Estimate:

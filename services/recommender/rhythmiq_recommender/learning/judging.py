@@ -26,7 +26,7 @@ CUTOFFS: Final = (10, 20)
 MEASURED: Final = ("ndcg", 10)
 """What losses and gains are told in."""
 FIRST_EVENTS: Final = 5
-"""A newcomer has at most so many events."""
+"""A newcomer has at most so many events, the first ones."""
 _ABLATION_QUERIES: Final = 2_000
 _ABLATION_ROUNDS: Final = 60
 
@@ -102,18 +102,40 @@ def evaluate(booster: lgb.Booster, test: HoldOut, others: Mapping[str, lgb.Boost
 
 
 def cold_start(booster: lgb.Booster, test: HoldOut, seed: int = 0) -> dict[int, Evaluation]:
-    """The same visits, knowing only the 0, 1 … FIRST_EVENTS newest events of each listener: model and popularity.
+    """As if every listener had come when the hold-out began: model and popularity after 0, 1 … FIRST_EVENTS events.
 
-    Nothing else tells that the listener is not new: signals know no listeners.
+    Of each listener the first events since then are all that is known, and the query comes right after them; answers
+    are as everywhere. Queries without any are left out, and later ones have fewer of them left in their session, so
+    compare with popularity on the same queries. Nothing else tells that a listener is not new: signals know none.
     """
-    popular = rankings(test.reader, test.ask, test.visits, test.past, only=(POPULARITY,))[POPULARITY]
     found = {}
     for events in range(FIRST_EVENTS + 1):
-        newest = np.full(len(test.visits), events, np.int64)
-        frame = asked_frame(test.reader, test.ask, test.visits, candidates=test.candidates, newest=newest)
+        visits = test.ask.answered(_first_visits(test, events, seed))
+        if not len(visits):
+            continue
+        frame = asked_frame(test.reader, test.ask, visits, candidates=test.candidates)
+        popular = rankings(test.reader, test.ask, visits, test.past, only=(POPULARITY,))[POPULARITY]
         values = {MODEL: measured(ranked_by(booster, frame)), POPULARITY: measured(popular)}
-        found[events] = Evaluation(values, test.listener, {})
+        found[events] = Evaluation(values, frame.user, {})
     return found
+
+
+def _first_visits(test: HoldOut, events: int, seed: int) -> Visits:
+    """One query a listener (of at most so many as visits judge), right after the first `events` of the hold-out."""
+    ask = test.ask
+    assert test.past.events.time is not None
+    inside = np.flatnonzero(ask.start > test.past.events.time.max())
+    listeners, first = np.unique(ask.user[inside], return_index=True)
+    begin = inside[first]
+    if len(begin) > len(test.visits):
+        begin = np.sort(np.random.default_rng(seed).choice(begin, len(test.visits), replace=False))
+    end = np.searchsorted(ask.user, ask.user[begin], side="right")
+    begin = begin[begin + events < end]
+    asked = begin + events
+    # Events of one instant belong together: a query between two of them would know what is asked about.
+    apart = (asked == begin) | (ask.time[asked] > ask.time[asked - 1])
+    begin, asked = begin[apart], asked[apart]
+    return Visits(begin, asked, np.searchsorted(ask.session, ask.session[asked], side="right"))
 
 
 def without_surroundings(frame: Frame, kinds: frozenset[str] = frozenset(KINDS)) -> Frame:

@@ -6,7 +6,9 @@ fitted here. Dask moves work between machines by pickle, so the cluster must be 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from itertools import cycle
 from typing import Any, Final
@@ -18,7 +20,8 @@ from rhythmiq_recommender.learning.features import Frame
 from rhythmiq_recommender.learning.ranker import DEFAULTS, ROUNDS, Parameters
 from rhythmiq_recommender.learning.tables import IntArray, UnfitTables
 
-CONNECT_SECONDS: Final = 10
+CONNECT_SECONDS: Final = 5
+_ADDRESS: Final = re.compile(r"(tcp|tls)://[^\s/]+:[0-9]{1,5}")
 WORKERS_SECONDS: Final = 30
 PARTITIONS_A_WORKER: Final = 2
 _FIXED: Final[Mapping[str, Any]] = {
@@ -30,12 +33,47 @@ _FIXED: Final[Mapping[str, Any]] = {
 }
 
 
+class BadScheduler(ValueError):
+    """What was given with --scheduler is no address."""
+
+
 class NoDask(Exception):
     """The optional extra is not installed."""
 
 
 class SchedulerUnavailable(Exception):
     """No scheduler answers at the address, or it has no workers."""
+
+
+def check(scheduler: str) -> None:
+    """Whether a scheduler answers there, within CONNECT_SECONDS. Raises BadScheduler, NoDask, SchedulerUnavailable.
+
+    Asked over a connection of its own: a Client that did not get through cannot be closed, and tells so at the end of
+    the program.
+    """
+    if not _ADDRESS.fullmatch(scheduler):
+        raise BadScheduler(f"--scheduler {scheduler[:100]!r} must be an address such as tcp://HOST:8786")
+    try:
+        from distributed.core import rpc
+        from distributed.security import Security
+    except ImportError:
+        raise NoDask(
+            "--scheduler needs the optional extra: install rhythmiq-recommender[dask], on the workers too"
+        ) from None
+
+    async def ask() -> None:
+        security: Any = Security
+        call: Any = rpc
+        async with call(
+            scheduler, timeout=CONNECT_SECONDS, connection_args=security().get_connection_args("client")
+        ) as there:
+            await asyncio.wait_for(there.identity(), CONNECT_SECONDS)
+
+    try:
+        asyncio.run(ask())
+    except (OSError, ValueError, RuntimeError) as error:  # of which TimeoutError and Dask's CommClosedError are kinds
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise SchedulerUnavailable(f"no Dask scheduler answers at {scheduler}: {reason}") from None
 
 
 def fit_distributed(
@@ -101,12 +139,9 @@ def _named(booster: lgb.Booster, names: tuple[str, ...]) -> lgb.Booster:
 
 @contextlib.contextmanager
 def _client(scheduler: str) -> Iterator[Any]:
-    try:
-        from distributed import Client
-    except ImportError:
-        raise NoDask(
-            "--scheduler needs the optional extra: install rhythmiq-recommender[dask], on the workers too"
-        ) from None
+    check(scheduler)
+    from distributed import Client
+
     try:
         client = Client(scheduler, timeout=CONNECT_SECONDS)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:

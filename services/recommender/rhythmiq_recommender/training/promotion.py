@@ -29,12 +29,14 @@ class Contest:
     low: float
     high: float
     passed: bool
+    lacks: str = ""
+    """What it was not enough for."""
 
     @property
     def words(self) -> str:
         """For people."""
         better = f"{self.mean:+.4f} {METRIC} (95% {self.low:+.4f} to {self.high:+.4f}) against {self.rival}"
-        return f"{better}: {'enough' if self.passed else 'not enough'}"
+        return f"{better}: {self.lacks or 'enough'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,12 @@ def contest(rival: str, model: RawArray, other: RawArray, listener: IntArray, ma
     Won when the mean difference is at least the margin and the lower end of its interval is above 0.
     """
     difference: Estimate = mean_over_users(np.asarray(model - other), listener, draws=DRAWS)
-    won = bool(difference.low > 0 and difference.mean >= margin)
-    return Contest(rival, difference.mean, difference.low, difference.high, won)
+    lacks = ""
+    if not difference.mean >= margin:
+        lacks = f"less than the margin of {margin:g}"
+    elif not difference.low > 0:
+        lacks = "could be chance, as the interval does not lie above 0"
+    return Contest(rival, difference.mean, difference.low, difference.high, not lacks, lacks)
 
 
 def decide(
@@ -84,7 +90,7 @@ def decide(
         )
         return Decision(False, reason, margin, contests)
     if lost:
-        reason = f"not better by {margin:g}: " + "; ".join(each.words for each in lost)
+        reason = "not better beyond doubt: " + "; ".join(each.words for each in lost)
         return Decision(False, reason, margin, contests)
     return Decision(True, f"better than {_listed(names)} by at least {margin:g} {METRIC}", margin, contests)
 

@@ -21,9 +21,17 @@ KINDS: Final = ("track", "podcast_episode", "soundscape")
 COHORTS: Final = ("all", "newcomers", "regulars")
 RUN: Final = "run.json"
 RESULT: Final = "result.json"
+MOST_TRIALS: Final = 10_000
+MOST_MINUTES: Final = 7 * 24 * 60
+LARGEST_SEED: Final = 2_000_000_000
+"""Seeds of steps and trials are counted up from it, and LightGBM's are 32 bits with a sign."""
 _GO_ON_WITHIN: Final = timedelta(days=1)
 """An older unfinished run is gone on with only by its name: its data are of that time."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+
+class BadRunName(ValueError):
+    """What was given with --run cannot be the name of a folder."""
 
 
 class RunRefused(Exception):
@@ -32,7 +40,11 @@ class RunRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What a run's result depends on, beside the data. `trials` and `minutes` bound model selection."""
+    """What a run's result depends on, beside the data. `trials` and `minutes` bound model selection.
+
+    Where the ranker is fitted is not among them: a run that began with a cluster may end without it. Raises ValueError
+    naming the option that is wrong.
+    """
 
     kind: str = "track"
     cohort: str = "all"
@@ -42,8 +54,6 @@ class RunSettings:
     margin: float = 0.01
     """By how much mean NDCG@10 must be better than each rival's to be promoted, 0 to 1."""
     promote: bool = True
-    distributed: bool = False
-    """Fitted on a Dask cluster: sums of floats in another order, so another result than on one machine."""
 
     def __post_init__(self) -> None:
         for name, value, allowed in (("--kind", self.kind, KINDS), ("--cohort", self.cohort, COHORTS)):
@@ -51,10 +61,14 @@ class RunSettings:
                 raise ValueError(f"{name} {value} must be one of {', '.join(allowed)}")
         if self.trials is None and self.minutes is None:
             raise ValueError("model selection needs a budget: --trials, --minutes, or both")
-        if (self.trials is not None and self.trials < 1) or (self.minutes is not None and not self.minutes > 0):
-            raise ValueError("--trials must be at least 1, and --minutes above 0")
+        if self.trials is not None and not 1 <= self.trials <= MOST_TRIALS:
+            raise ValueError(f"--trials {self.trials} must be 1 to {MOST_TRIALS:,}")
+        if self.minutes is not None and not 0 < self.minutes <= MOST_MINUTES:
+            raise ValueError(f"--minutes {self.minutes:g} must be above 0 and at most {MOST_MINUTES:,}, which is a week")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise ValueError(f"--seed {self.seed} must be 0 to {LARGEST_SEED:,}")
         if not 0 <= self.margin <= 1:
-            raise ValueError(f"--margin {self.margin} must be 0 to 1, a difference of NDCG@10")
+            raise ValueError(f"--margin {self.margin:g} must be 0 to 1, a difference of NDCG@10")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +104,14 @@ def opened(folder: Path, name: str | None, settings: RunSettings, now: datetime)
     """The run of that name, new or begun before, for this process alone.
 
     Without a name: the newest unfinished run of the last day with these settings, else a new one named after the time.
-    Raises RunRefused when the name is used with other settings or cannot be a name, or when another process is at it.
+    Raises BadRunName, and RunRefused when the name is used with other settings or when another process is at it.
     """
-    name = name or _unfinished(folder, settings, now) or f"{settings.kind}-{settings.cohort}-{now:%Y%m%d-%H%M%S}"
+    if name is None:
+        name = _unfinished(folder, settings, now) or f"{settings.kind}-{settings.cohort}-{now:%Y%m%d-%H%M%S}"
     if not _NAME.fullmatch(name):
-        raise RunRefused(f"{name!r} cannot be a run's name: lower-case letters, digits, '.', '_' and '-', at most 63")
+        raise BadRunName(
+            f"--run {name[:100]!r} cannot be a run's name: use at most 63 lower-case letters, digits, '.', '_' and '-'"
+        )
     (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(folder / name, name):
         yield _begun(folder / name, name, settings, now)
@@ -116,7 +133,9 @@ def _begun(folder: Path, name: str, settings: RunSettings, now: datetime) -> Run
 def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     one, two = ({**whole["settings"], **whole} for whole in (found, wanted))
     return [
-        f"{key} {one.get(key)}, now {two[key]}" for key in sorted(two) if key != "settings" and one.get(key) != two[key]
+        f"{key} {one.get(key)}, now {two.get(key)}"
+        for key in sorted({*one, *two} - {"settings"})
+        if one.get(key) != two.get(key)
     ]
 
 
