@@ -12,11 +12,12 @@ from rhythmiq_cli.programs import run_recommender_program
 
 _HELP = """Train a ranker on what listeners did, and promote it if it is better than what they have now.
 
-Steps: extract, features, select, fit, evaluate, report, publish, promote. Interrupted at any of them, the same command
-goes on from there. The report's place is printed at the end.
+Steps: extract, features, select, fit, evaluate, package, report, publish, promote. Interrupted at any of them, the same
+command goes on from there. The report's place is printed at the end.
 
 Exit codes: 0 trained (whether promoted or not); 1 the data do not suffice; 2 wrong options; 6 the database, the model
-store or the scheduler is away; 7 the run goes on already, or was begun with other settings.
+store or the scheduler is away; 7 what is there stands against it: the run goes on already or was begun with other
+settings, or what is in the model store is damaged.
 """
 _EPILOG = (
     "Example: rhythmiq train --trials 30\n\n"

@@ -9,7 +9,7 @@ import numpy as np
 import planted
 import pytest
 
-from rhythmiq_recommender.learning.evaluate import mean_metric
+from rhythmiq_recommender.learning.evaluate import Ranked, mean_metric
 from rhythmiq_recommender.learning.features import GROUPS, REGISTRY, Frame, stack, usable
 from rhythmiq_recommender.learning.metrics import auc, beyond_accuracy, bootstrap, mean_over_users, rmse, top_n
 from rhythmiq_recommender.learning.pipeline import Slice, rating_frames, session_frame, set_frame
@@ -58,10 +58,21 @@ def test_a_budget_in_minutes_ends(tmp_path: Path) -> None:
     assert found.trials >= 1
     with pytest.raises(ValueError, match="budget"):
         Budget()
-    with pytest.raises(ValueError, match="before the first trial"):
-        select(rows(0), rows(1), metric="ndcg", budget=Budget(minutes=0), storage=tmp_path / "none")
-    with pytest.raises(ValueError, match="none of"):
-        mean_metric("beauty")
+    # However short the time, there is a trial to choose from.
+    found = select(rows(0), rows(1), metric="ndcg", budget=Budget(minutes=0), storage=tmp_path / "short")
+    assert found.trials == 1
+    for wrong in ("beauty", "ndcg@0", "ndcg@many"):
+        with pytest.raises(ValueError, match="none of"):
+            mean_metric(wrong)
+
+
+def test_a_metric_looks_as_far_down_the_list_as_it_says() -> None:
+    asked = rows(1)
+    score = np.random.default_rng(1).random(len(asked.label))
+    ranked = Ranked.of(asked, score)
+    for k in (1, 10, 20):
+        assert mean_metric(f"ndcg@{k}")(asked, score) == pytest.approx(ranked.estimates(k)["ndcg"].mean)
+    assert mean_metric("ndcg@1")(asked, score) != mean_metric("ndcg@20")(asked, score)
 
 
 def test_training_twice_gives_the_same_model() -> None:

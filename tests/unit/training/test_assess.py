@@ -15,7 +15,7 @@ from packages import CUT, trained
 from rhythmiq_recommender.learning.listening import TYPES, Listens, tables_of
 from rhythmiq_recommender.learning.package import load, save
 from rhythmiq_recommender.learning.training import Settings, Window, hold_out
-from rhythmiq_recommender.training.assess import Material, assess, data
+from rhythmiq_recommender.training.assess import Material, assess, data, left_out
 from rhythmiq_recommender.training.counterfactual import estimates
 from rhythmiq_recommender.training.promotion import PROMOTED
 
@@ -114,6 +114,12 @@ def test_newcomers_are_told_by_what_is_known_of_them(document: dict[str, Any]) -
     assert gain[5] > gain[0]
     # One query a listener: each is new only once.
     assert all(row["queries"] <= 80 for row in rows)
+
+
+def test_what_selection_left_out_is_said_and_nothing_where_it_left_out_nothing() -> None:
+    assert left_out([]) == ""
+    said = left_out(["surroundings:heart_rate", "surroundings:weather", "novelty"])
+    assert "left out surroundings of kind heart_rate, surroundings of kind weather, novelty" in said
 
 
 def test_a_running_experiment_has_a_row_a_variant(document: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ def test_a_model_that_one_rival_equals_stays_where_it_is_and_the_reason_names_th
     found = {"model": values(0.1), "prior": values(0), "popularity": values(0), PROMOTED: values(0)}
     decision = decide(found | {rival: values(0.1)}, LISTENER, margin=0.01)
     assert not decision.better
-    assert f"against {rival}: not enough" in decision.reason
+    assert f"against {rival}: less than the margin of 0.01" in decision.reason
 
 
 def test_better_beyond_chance_but_by_less_than_the_margin_is_not_enough() -> None:
@@ -41,6 +41,7 @@ def test_better_beyond_chance_but_by_less_than_the_margin_is_not_enough() -> Non
     decision = decide(found, LISTENER, margin=0.01)
     assert all(each.low > 0 for each in decision.contests)
     assert not decision.better
+    assert "less than the margin" in decision.reason
     assert decide(found, LISTENER, margin=0.002).better
 
 
@@ -51,6 +52,9 @@ def test_better_by_the_margin_but_for_a_few_listeners_only_is_not_enough() -> No
     decision = decide(found, LISTENER, margin=0.01)
     assert all(each.mean >= 0.01 for each in decision.contests)
     assert not decision.better
+    # Not the margin was missed, so that is not what is said.
+    assert "against prior: could be chance" in decision.reason
+    assert "margin" not in decision.reason
 
 
 def test_too_few_listeners_are_never_enough() -> None:

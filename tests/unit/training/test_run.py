@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import lightgbm as lgb
+import numpy as np
 import pytest
+from optuna.samplers import TPESampler as Sampler
 
-from rhythmiq_recommender.training.run import RunRefused, RunSettings, opened
+from rhythmiq_recommender.training.run import BadRunName, RunRefused, RunSettings, opened
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(hours=3)
@@ -65,26 +69,53 @@ def test_a_run_file_that_cannot_be_read_is_named_and_hinders_no_other_run(tmp_pa
         assert run.name != "broken"
 
 
-@pytest.mark.parametrize("name", ["../up", "A run", ".hidden", "x" * 64])
+@pytest.mark.parametrize("name", ["", "../up", "A run", ".hidden", "x" * 64])
 def test_a_name_that_is_no_folder_name_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(RunRefused, match="cannot be a run's name"):
+    with pytest.raises(BadRunName, match=r"--run .* cannot be a run's name"):
         opened(tmp_path, name, RunSettings(), NOW).__enter__()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("name", "value"),
     [
-        {"kind": "film"},
-        {"cohort": "elders"},
-        {"trials": 0},
-        {"minutes": -1.0},
-        {"trials": None},
-        {"margin": 2.0},
+        ("kind", "film"),
+        ("cohort", "elders"),
+        ("trials", 0),
+        ("trials", None),
+        ("trials", 10_001),
+        ("minutes", 0.0),
+        ("minutes", -1.0),
+        ("minutes", 10_081.0),
+        ("minutes", float("inf")),
+        ("minutes", float("nan")),
+        ("seed", -1),
+        ("seed", 99_999_999_999_999),
+        ("margin", 2.0),
+        ("margin", -0.1),
+        ("margin", float("nan")),
     ],
 )
-def test_settings_outside_their_range_are_refused_by_option(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="--"):
-        RunSettings(**wrong)
+def test_settings_outside_their_range_are_refused_by_option(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"--{name}"):
+        RunSettings(**{name: value})
+
+
+def test_the_largest_seed_is_one_that_everything_can_begin_with() -> None:
+    seed = RunSettings(seed=2_000_000_000).seed
+    Sampler(seed=seed + 10_000)
+    np.random.default_rng(seed + 10_000)
+    rows = lgb.Dataset(np.arange(40.0).reshape(-1, 1), np.arange(40) % 2)
+    assert lgb.train({"seed": seed + 10_000, "verbosity": -1}, rows, 1).num_trees() == 1
+
+
+def test_a_run_of_a_program_that_knew_more_settings_is_refused_naming_them(tmp_path: Path) -> None:
+    with opened(tmp_path, "nightly", RunSettings(), NOW) as run:
+        written = json.loads((run.folder / "run.json").read_text())
+    written["settings"]["distributed"] = False
+    (tmp_path / "nightly" / "run.json").write_text(json.dumps(written))
+    with pytest.raises(RunRefused, match="distributed False, now None"):
+        opened(tmp_path, "nightly", RunSettings(), NOW).__enter__()
 
 
 def test_two_processes_cannot_be_at_one_run_and_a_killed_one_leaves_it_free(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def _first_visits(test: HoldOut, events: int, seed: int) -> Visits:
     ask = test.ask
     assert test.past.events.time is not None
     inside = np.flatnonzero(ask.start > test.past.events.time.max())
-    listeners, first = np.unique(ask.user[inside], return_index=True)
+    _, first = np.unique(ask.user[inside], return_index=True)
     begin = inside[first]
     if len(begin) > len(test.visits):
         begin = np.sort(np.random.default_rng(seed).choice(begin, len(test.visits), replace=False))

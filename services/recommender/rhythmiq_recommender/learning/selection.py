@@ -28,7 +28,7 @@ _KEEP = "keep "
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Stops at whichever comes first; `trials` counts those of earlier runs with the same file."""
+    """Stops at whichever comes first, after one trial at least; `trials` counts those of earlier runs with the file."""
 
     trials: int | None = None
     minutes: float | None = None
@@ -89,8 +89,9 @@ def select(
             )
             study.enqueue_trial(first)
         deadline = None if budget.minutes is None else time.monotonic() + budget.minutes * 60
-        while (budget.trials is None or _done(study) < budget.trials) and (
-            deadline is None or time.monotonic() < deadline
+        while not _done(study) or (
+            (budget.trials is None or _done(study) < budget.trials)
+            and (deadline is None or time.monotonic() < deadline)
         ):
             # One sampler a trial, seeded by how many there are: an interruption changes nothing.
             study.sampler = optuna.samplers.TPESampler(seed=seed + _done(study), n_startup_trials=8)
@@ -131,8 +132,6 @@ def _done(study: optuna.Study) -> int:
 
 
 def _best(study: optuna.Study, groups: list[str], objective: str) -> Selected:
-    if not _done(study):
-        raise ValueError("the budget ended before the first trial: give it more minutes")
     best = study.best_trial
     complete = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
     return Selected(

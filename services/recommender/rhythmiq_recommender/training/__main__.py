@@ -19,15 +19,16 @@ os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "rhythmi
 from pymongo.errors import ConfigurationError, InvalidURI
 
 from rhythmiq_mesh.config import load
+from rhythmiq_recommender.learning.package import BadModel
 from rhythmiq_recommender.learning.tables import UnfitTables
-from rhythmiq_recommender.models.channels import BadChannel
-from rhythmiq_recommender.models.registry import Registry, VersionExists
-from rhythmiq_recommender.models.store import BadStore
-from rhythmiq_recommender.training import report
+from rhythmiq_recommender.models.channels import DamagedChannel
+from rhythmiq_recommender.models.registry import Registry, UnknownVersion, VersionExists
+from rhythmiq_recommender.models.store import BadStore, StoreUnavailable
+from rhythmiq_recommender.training import dask, report
 from rhythmiq_recommender.training.config import TrainingSettings
-from rhythmiq_recommender.training.dask import NoDask
+from rhythmiq_recommender.training.dask import BadScheduler, NoDask, SchedulerUnavailable
 from rhythmiq_recommender.training.progress import on_stderr
-from rhythmiq_recommender.training.run import Run, RunRefused, RunSettings, opened
+from rhythmiq_recommender.training.run import BadRunName, Run, RunRefused, RunSettings, opened
 from rhythmiq_recommender.training.steps import Retries, StepFailed, Workflow
 from rhythmiq_recommender.training.workflow import TRANSIENT, Source, Training
 
@@ -38,12 +39,11 @@ _TRIALS: Final = 20
 
 def main(arguments: Sequence[str]) -> int:
     """Trains as the arguments say; returns the exit code."""
-    parser = _parser()
-    asked = parser.parse_args(arguments)
+    asked = _parser().parse_args(arguments)
     try:
         wanted = _run_settings(asked)
     except ValueError as error:
-        parser.error(str(error))
+        return _told(str(error), _USAGE)
     settings = load(TrainingSettings)
     try:
         registry = Registry(settings.model_store)
@@ -52,16 +52,24 @@ def main(arguments: Sequence[str]) -> int:
             return _tell(run, result, asked.report)
     except StepFailed as error:
         return _told(f"{error}. Nothing was promoted; the same command goes on from there.", _UNAVAILABLE)
-    except (RunRefused, VersionExists) as error:
+    except (StoreUnavailable, SchedulerUnavailable) as error:
+        return _told(f"{error}. The run has not begun.", _UNAVAILABLE)
+    except (BadModel, UnknownVersion) as error:
+        return _told(f"{error}. Nothing was promoted: train again under another --run name.", _CONFLICT)
+    except (RunRefused, VersionExists, DamagedChannel) as error:
         return _told(str(error), _CONFLICT)
-    except (BadStore, BadChannel, NoDask, InvalidURI, ConfigurationError) as error:
+    except (BadStore, BadRunName, BadScheduler, NoDask, InvalidURI, ConfigurationError) as error:
         return _told(str(error), _USAGE)
+    except OSError as error:
+        return _told(f"cannot write what the run makes: {error}. The same command goes on from there.", _UNAVAILABLE)
     except KeyboardInterrupt:
         return _told("Interrupted: the same command goes on from there.", _INTERRUPTED)
 
 
 def _train(run: Run, settings: TrainingSettings, registry: Registry, scheduler: str | None) -> Mapping[str, Any]:
     """How the run ended. Data that cannot teach end it, too: it would find the same data again."""
+    if scheduler is not None:
+        dask.check(scheduler)  # before hours of work, not after them
     progress = on_stderr()
     progress.say(f"Run {run.name} in {run.folder}")
     source = Source(settings.mongo_uri.get_secret_value(), settings.mongo_database)
@@ -104,7 +112,6 @@ def _run_settings(asked: argparse.Namespace) -> RunSettings:
         seed=asked.seed,
         margin=asked.margin,
         promote=not asked.no_promote,
-        distributed=asked.scheduler is not None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -115,6 +115,16 @@ def assess(given: Material, tell: Tell) -> dict[str, Any]:
         "scale": scale_of(given.booster, test.frame),
         "summary": judged.summary(),
     }
+
+
+def left_out(groups: Sequence[str]) -> str:
+    """Says why those groups are in none of the tables; empty if there are none."""
+    if not groups:
+        return ""
+    return (
+        f"Model selection left out {', '.join(group.replace(':', ' of kind ') for group in groups)}: without them the"
+        " model was better, or as good. The model does not look at them, so nothing is told of what they add."
+    )
 
 
 def data(tables: Tables, extracted: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[str, Any]:

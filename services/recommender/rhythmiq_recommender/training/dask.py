@@ -71,7 +71,8 @@ def check(scheduler: str) -> None:
 
     try:
         asyncio.run(ask())
-    except (OSError, ValueError, RuntimeError) as error:  # of which TimeoutError and Dask's CommClosedError are kinds
+    except (OSError, ValueError, TypeError, RuntimeError, MemoryError) as error:
+        # No connection, no certificate for tls://, or something else that answers there: its words are taken for sizes.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise SchedulerUnavailable(f"no Dask scheduler answers at {scheduler}: {reason}") from None
 

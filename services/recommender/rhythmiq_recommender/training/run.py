@@ -64,7 +64,9 @@ class RunSettings:
         if self.trials is not None and not 1 <= self.trials <= MOST_TRIALS:
             raise ValueError(f"--trials {self.trials} must be 1 to {MOST_TRIALS:,}")
         if self.minutes is not None and not 0 < self.minutes <= MOST_MINUTES:
-            raise ValueError(f"--minutes {self.minutes:g} must be above 0 and at most {MOST_MINUTES:,}, which is a week")
+            raise ValueError(
+                f"--minutes {self.minutes:g} must be above 0 and at most {MOST_MINUTES:,}, which is a week"
+            )
         if not 0 <= self.seed <= LARGEST_SEED:
             raise ValueError(f"--seed {self.seed} must be 0 to {LARGEST_SEED:,}")
         if not 0 <= self.margin <= 1:

@@ -19,7 +19,7 @@ from rhythmiq_recommender.learning.listening import Catalogue, Listens, tables_o
 from rhythmiq_recommender.learning.selection import Budget, select
 from rhythmiq_recommender.learning.tables import Tables
 from rhythmiq_recommender.learning.training import Settings, Split, fit_frames, fit_ranker, fit_signals, split
-from rhythmiq_recommender.models.registry import Registry
+from rhythmiq_recommender.models.registry import ChannelChanged, OtherPromoted, Registry
 from rhythmiq_recommender.models.store import StoreUnavailable
 from rhythmiq_recommender.models.variants import TREATMENT, variant_of
 from rhythmiq_recommender.training import assess, enough, report
@@ -36,9 +36,8 @@ from rhythmiq_recommender.training.tables_store import (
     write_frame,
 )
 
-TRANSIENT: Final = (Unavailable, DeadlineExceeded, StoreUnavailable, SchedulerUnavailable)
-"""What may be back in a moment."""
-METRIC: Final = "ndcg"
+TRANSIENT: Final = (Unavailable, DeadlineExceeded, StoreUnavailable, SchedulerUnavailable, ChannelChanged, OSError)
+"""What may be back in a moment: OSErrors are those of disks and networks."""
 JOURNAL: Final = "journal.log"
 _SELECTED: Final = "selected.json"
 _MODEL: Final = "model.txt"
@@ -75,9 +74,9 @@ class Training:
             Step("fit", self._fit, after=("features", "select")),
             Step("evaluate", self._evaluate, after=("extract", "features", "select", "fit")),
             Step("package", self._pack, after=("extract", "select", "fit", "evaluate")),
-            Step("report", self._report, after=("extract", "select", "evaluate", "package")),
+            Step("report", self._report, after=("extract", "select", "fit", "evaluate", "package")),
             Step("publish", self._publish, after=("package",)),
-            Step("promote", self._promote, after=("evaluate", "publish")),
+            Step("promote", self._promote, after=("evaluate", "package", "publish")),
         ]
 
     # ---- data
@@ -140,7 +139,7 @@ class Training:
         found = select(
             train,
             valid.select(train.names),
-            metric=METRIC,
+            metric=assess.JUDGED_BY,
             budget=budget,
             storage=scene.folder / JOURNAL,
             seed=self._run.settings.seed,
@@ -165,7 +164,12 @@ class Training:
                 frame, self._scheduler, rounds=settings.rounds, parameters=settings.parameters, seed=seed
             )
         (scene.folder / _MODEL).write_text(booster.model_to_string(), encoding="utf-8")
-        return {"rows": len(frame.label), "queries": len(frame.positives), "trees": booster.num_trees()}
+        return {
+            "rows": len(frame.label),
+            "queries": len(frame.positives),
+            "trees": booster.num_trees(),
+            "distributed": self._scheduler is not None,
+        }
 
     def _frames(self, scene: Scene) -> list[Frame]:
         paths = sorted(scene.before["features"].glob(_FRAMES.format("*")))
@@ -203,7 +207,7 @@ class Training:
             ),
             scene.tell,
         )
-        document["notes"] = [*([note] if note else []), *document["notes"]]
+        document["notes"] = [*filter(None, (note, assess.left_out(chosen["left_out"]))), *document["notes"]]
         write_json(scene.folder / assess.EVALUATION, document)
         return {"promoted": version}
 
@@ -250,7 +254,8 @@ class Training:
         judged = _json(scene.before["evaluate"] / assess.EVALUATION)
         chosen = _json(scene.before["select"] / _SELECTED)
         settings = self._run.settings
-        asked = {name: getattr(settings, name) for name in ("kind", "cohort", "seed", "promote", "distributed")}
+        asked = {name: getattr(settings, name) for name in ("kind", "cohort", "seed", "promote")}
+        asked["distributed"] = self._facts(scene, "fit")["distributed"]
         report.write(
             scene.folder,
             {
@@ -275,21 +280,25 @@ class Training:
         """If it is better, if that is wanted, and if it was compared with what is promoted now."""
         judged = _json(scene.before["evaluate"] / assess.EVALUATION)
         compared = self._facts(scene, "evaluate")["promoted"]
-        return self._decided(judged["decision"], compared)
+        return self._decided(judged["decision"], compared, scene.before["package"] / _PACKAGE)
 
-    def _decided(self, decision: Mapping[str, Any], compared: str | None) -> Facts:
+    def _decided(self, decision: Mapping[str, Any], compared: str | None, folder: Path) -> Facts:
         version = self._run.name
         if not decision["better"]:
             return {"outcome": "not promoted", "reason": decision["reason"]}
         if not self._run.settings.promote:
             return {"outcome": "published", "reason": f"{decision['reason']}; published only, as asked"}
-        now = self._registry.channel(self._kind, self._cohort).promoted
-        # A run that was killed right after promoting finds itself promoted.
-        if now not in (compared, version):
-            reason = f"{now} was promoted meanwhile, and the comparison was with {compared or 'no model'}: train again"
+        # Once more: what was published before the run was interrupted may be gone with its store.
+        self._registry.publish(folder, self._kind, self._cohort, version)
+        try:
+            # A run that was killed right after promoting finds itself promoted.
+            self._registry.promote(self._kind, self._cohort, version, expected=(compared, version))
+        except OtherPromoted as error:
+            meanwhile = (
+                f"{error.now} was promoted meanwhile" if error.now else "listeners went back to the prior meanwhile"
+            )
+            reason = f"{meanwhile}, and the comparison was with {compared or 'the prior'}: train again"
             return {"outcome": "not promoted", "reason": reason}
-        if now != version:
-            self._registry.promote(self._kind, self._cohort, version)
         return {"outcome": "promoted", "reason": decision["reason"]}
 
     @staticmethod
