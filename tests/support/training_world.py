@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -100,8 +101,9 @@ class Trainer:
     def run_folder(self) -> Path:
         return self.folder / "runs" / "nightly"
 
-    def start(self, *more: str) -> subprocess.Popen[str]:
-        """With standard error as text, line by line."""
+    @property
+    def settings(self) -> dict[str, str]:
+        """Of the program, as its environment."""
         settings = {
             "MONGO_URI": self.uri,
             "MONGO_DATABASE": self.database,
@@ -109,9 +111,19 @@ class Trainer:
             "TRAINING_FOLDER": str(self.folder / "runs"),
             "TRAINING_ATTEMPTS": str(self.attempts),
         }
+        return {f"RHYTHMIQ_RECOMMENDER_{name}": value for name, value in settings.items()}
+
+    def forget(self, *steps: str) -> None:
+        """As if the run had been killed before these steps."""
+        (self.run_folder / "result.json").unlink(missing_ok=True)
+        for step in steps:
+            shutil.rmtree(self.run_folder / step)
+
+    def start(self, *more: str) -> subprocess.Popen[str]:
+        """With standard error as text, line by line."""
         return subprocess.Popen(
             [sys.executable, "-m", "rhythmiq_recommender.training", *self.arguments, *more],
-            env=dict(os.environ) | {f"RHYTHMIQ_RECOMMENDER_{name}": value for name, value in settings.items()},
+            env=dict(os.environ) | self.settings,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mongod import free_port
+from mongod import Mongod, free_port
 from training_world import Trainer, plant
 
 from rhythmiq_recommender.learning.evaluate import Ranked
@@ -72,19 +72,35 @@ def test_two_workers_reach_the_quality_of_one_machine_within_its_interval(cluste
 
 
 @LIBRARIES
-async def test_the_command_trains_on_a_cluster_and_goes_on_when_it_is_back(
+async def test_a_run_that_was_begun_here_is_fitted_on_a_cluster_and_the_report_says_so(
     mongo_uri: str, mongo_database_name: str, cluster: str, tmp_path: Path
 ) -> None:
     await plant(mongo_uri, mongo_database_name)
     trainer = Trainer(mongo_uri, mongo_database_name, tmp_path, attempts=1)
-    away = f"--scheduler=tcp://127.0.0.1:{free_port()}"
-    code, said = await asyncio.to_thread(trainer.run, away)
-    assert code == 6
-    assert "Step fit failed after 1 attempt: no Dask scheduler answers" in said
+    await asyncio.to_thread(trainer.run_until, "select: begun")
     code, said = await asyncio.to_thread(trainer.run, f"--scheduler={cluster}")
     assert code == 0, said
-    assert "select: done before" in said
+    assert "features: done before" in said
     assert "nightly: promoted" in said
+    assert trainer.result()["report"]["run"]["distributed"] is True
+
+
+def test_a_scheduler_that_is_not_there_is_noticed_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = f"tcp://127.0.0.1:{free_port()}"
+    trainer = Trainer("mongodb://127.0.0.1:1/?replicaSet=test", "none", tmp_path)
+    code, said = trainer.run(f"--scheduler={nothing}")
+    assert code == 6
+    assert f"No Dask scheduler answers at {nothing}" in said
+    assert "begun" not in said.replace("has not begun", "")
+    assert "Traceback" not in said
+
+
+def test_what_is_no_scheduler_is_told_as_none(mongod: Mongod) -> None:
+    port = mongod.uri.partition("127.0.0.1:")[2].partition("/")[0]
+    with pytest.raises(SchedulerUnavailable, match="no Dask scheduler answers"):
+        dask.check(f"tcp://127.0.0.1:{port}")
 
 
 @LIBRARIES

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,11 @@ import pytest
 from mongod import Mongod, free_port
 from training_world import Trainer, plant
 
-from rhythmiq_recommender.learning.package import load
+from rhythmiq_recommender.learning.package import MANIFEST, load
+from rhythmiq_recommender.models.registry import Registry
+from rhythmiq_recommender.training import assess
+from rhythmiq_recommender.training.__main__ import main
+from rhythmiq_recommender.training.promotion import Decision
 
 STEPS = ("extract", "features", "select", "fit", "evaluate", "package", "report", "publish", "promote")
 DATABASE = "training_test"
@@ -44,6 +49,30 @@ def undisturbed(uri: str, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
 @pytest.fixture
 def trainer(uri: str, tmp_path: Path) -> Trainer:
     return Trainer(uri, DATABASE, tmp_path)
+
+
+@pytest.fixture
+def judged(trainer: Trainer, undisturbed: Trainer) -> Trainer:
+    """A run, with a store of its own, that was interrupted after its report: what nothing happened to, up to there."""
+    shutil.copytree(undisturbed.folder / "runs" / "nightly", trainer.run_folder)
+    trainer.forget("publish", "promote")
+    return trainer
+
+
+def promote_another(trainer: Trainer, version: str) -> None:
+    """As somebody else does it, from another run."""
+    shutil.copytree(trainer.run_folder / "package" / "package", trainer.folder / version)
+    manifest = trainer.folder / version / MANIFEST
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"version": version}))
+    trainer.registry.publish(trainer.folder / version, *TRACK, version)
+    trainer.registry.promote(*TRACK, version)
+
+
+def run_here(trainer: Trainer, monkeypatch: pytest.MonkeyPatch, *more: str) -> int:
+    """In this process: to stand beside it, or to save the start of another."""
+    for name, value in trainer.settings.items():
+        monkeypatch.setenv(name, value)
+    return main([*trainer.arguments, *more])
 
 
 def test_a_first_run_learns_what_was_planted_and_promotes_it(undisturbed: Trainer) -> None:
@@ -88,17 +117,16 @@ def test_killed_in_the_middle_of_selection_it_ends_with_the_same_trials(trainer:
     assert trainer.result() == undisturbed.result()
 
 
-def test_changed_outputs_of_steps_are_noticed_and_made_anew(trainer: Trainer, undisturbed: Trainer) -> None:
-    trainer.run_until("evaluate: begun")
+def test_changed_outputs_of_steps_are_noticed_and_made_anew(judged: Trainer, undisturbed: Trainer) -> None:
     for name in ("features/train-0.npz", "select/selected.json", "fit/model.txt"):
-        path = trainer.run_folder / name
+        path = judged.run_folder / name
         path.write_bytes(path.read_bytes()[:-7] + b"changed")
-    code, said = trainer.run()
+    code, said = judged.run()
     assert code == 0, said
     for name in ("train-0.npz", "selected.json", "model.txt"):
         assert f"{name} is not what was written" in said
     assert "extract: done before" in said
-    assert trainer.result() == undisturbed.result()
+    assert judged.result() == undisturbed.result()
 
 
 def test_a_finished_run_is_told_again_and_changes_nothing(undisturbed: Trainer, tmp_path: Path) -> None:
@@ -119,8 +147,8 @@ def test_a_model_no_better_than_the_promoted_one_is_published_and_not_promoted(u
     finally:
         undisturbed.arguments = ("--trials=2", "--run=nightly")
     assert code == 0
-    assert "second: not promoted: not better by 0.01" in said
-    assert "against promoted model" in said
+    assert "second: not promoted: not better beyond doubt" in said
+    assert "against promoted model: less than the margin of 0.01" in said
     assert undisturbed.registry.versions(*TRACK) == ["nightly", "second"]
     assert undisturbed.registry.channel(*TRACK).promoted == "nightly"
     report = json.loads((undisturbed.folder / "runs" / "second" / "report" / "report.json").read_text())
@@ -136,19 +164,104 @@ def test_no_promote_publishes_only(trainer: Trainer) -> None:
     assert trainer.registry.channel(*TRACK).promoted is None
 
 
-def test_a_promotion_by_someone_else_meanwhile_is_not_undone(trainer: Trainer, undisturbed: Trainer) -> None:
-    trainer.run_until("promote: begun")
-    trainer.run_folder.joinpath("promote", "done.json").unlink(missing_ok=True)
-    trainer.registry.publish(undisturbed.run_folder / "package" / "package", *TRACK, "nightly")
-    other = Trainer(trainer.uri, DATABASE, trainer.folder, arguments=("--trials=1", "--run=other", "--margin=0"))
-    if trainer.registry.channel(*TRACK).promoted is not None:
-        trainer.registry.rollback(*TRACK)
-    code, said = other.run()
-    assert "other: promoted" in said, said
-    code, said = trainer.run()
+def test_a_promotion_by_someone_else_meanwhile_is_not_undone(judged: Trainer) -> None:
+    promote_another(judged, "other")
+    code, said = judged.run()
     assert code == 0
-    assert "other was promoted meanwhile" in said
-    assert trainer.registry.channel(*TRACK).promoted == "other"
+    assert "other was promoted meanwhile, and the comparison was with the prior: train again" in said
+    assert judged.registry.channel(*TRACK).promoted == "other"
+
+
+def test_a_promotion_at_the_last_moment_is_not_undone_either(
+    judged: Trainer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check = Registry.check
+
+    def checked(registry: Registry, kind: str, cohort: str, version: str) -> None:
+        """While the package is tried, somebody else promotes."""
+        check(registry, kind, cohort, version)
+        if version == "nightly":
+            promote_another(judged, "other")
+
+    monkeypatch.setattr(Registry, "check", checked)
+    assert run_here(judged, monkeypatch) == 0
+    assert "other was promoted meanwhile" in capsys.readouterr().out
+    assert judged.registry.channel(*TRACK).promoted == "other"
+
+
+def test_a_rollback_to_the_prior_meanwhile_is_told_as_one(
+    judged: Trainer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    promote_another(judged, "other")
+    judged.forget("evaluate")
+    check = Registry.check
+
+    def checked(registry: Registry, kind: str, cohort: str, version: str) -> None:
+        check(registry, kind, cohort, version)
+        judged.registry.rollback(*TRACK)
+
+    monkeypatch.setattr(Registry, "check", checked)
+    monkeypatch.setattr(assess, "decide", lambda *_, **__: Decision(True, "better", 0.01, ()))
+    assert run_here(judged, monkeypatch) == 0
+    said = capsys.readouterr().out
+    assert "listeners went back to the prior meanwhile, and the comparison was with other" in said
+    assert judged.registry.channel(*TRACK).promoted is None
+
+
+def test_a_store_that_was_emptied_after_publishing_gets_the_package_again(
+    judged: Trainer, undisturbed: Trainer
+) -> None:
+    shutil.copytree(undisturbed.run_folder / "publish", judged.run_folder / "publish")
+    code, said = judged.run()
+    assert code == 0, said
+    assert "publish: done before" in said
+    assert judged.registry.channel(*TRACK).promoted == "nightly"
+
+
+def test_a_package_that_was_damaged_in_the_store_is_a_conflict_with_a_remedy(
+    judged: Trainer, undisturbed: Trainer
+) -> None:
+    judged.registry.publish(undisturbed.run_folder / "package" / "package", *TRACK, "nightly")
+    model = judged.folder / "models" / "packages" / "track" / "all" / "nightly" / "model.txt"
+    model.write_bytes(model.read_bytes()[:-50])
+    code, said = judged.run()
+    assert code == 7
+    assert "model track/all/nightly cannot be used" in said
+    assert "another --run name" in said
+    assert "Traceback" not in said
+    assert judged.registry.channel(*TRACK).promoted is None
+
+
+def test_a_damaged_channel_is_a_conflict_that_names_the_file(judged: Trainer) -> None:
+    promote_another(judged, "other")
+    channel = judged.folder / "models" / "channels" / "track" / "all.json"
+    channel.write_text("garbage")
+    code, said = judged.run()
+    assert code == 7
+    assert "channels/track/all.json is damaged" in said
+    assert "Traceback" not in said
+
+
+def test_a_disk_that_cannot_be_written_is_tried_again_and_the_same_command_goes_on(judged: Trainer) -> None:
+    (judged.run_folder / "publish").write_text("in the way of the step's folder")
+    judged.attempts = 2
+    code, said = judged.run()
+    assert code == 6
+    assert "publish: " in said
+    assert "tried again in 1 s" in said
+    assert "Step publish failed after 2 attempts" in said
+    assert "Traceback" not in said
+    (judged.run_folder / "publish").unlink()
+    code, said = judged.run()
+    assert code == 0, said
+
+
+def test_a_training_folder_that_cannot_be_written_is_told_plainly(trainer: Trainer) -> None:
+    (trainer.folder / "runs").write_text("in the way of the runs")
+    code, said = trainer.run()
+    assert code == 6
+    assert "Cannot write what the run makes" in said
+    assert "Traceback" not in said
 
 
 def test_other_settings_under_a_used_name_are_refused(undisturbed: Trainer) -> None:
@@ -157,12 +270,29 @@ def test_other_settings_under_a_used_name_are_refused(undisturbed: Trainer) -> N
     assert "seed 7, now 8" in said
 
 
-@pytest.mark.parametrize("wrong", ["--kind=film", "--trials=0", "--margin=7", "--minutes=-1"])
-def test_wrong_options_are_usage_errors(trainer: Trainer, wrong: str) -> None:
-    code, said = trainer.run(wrong)
-    assert code == 2
-    assert wrong.partition("=")[0] in said
-    assert "Traceback" not in said
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "--kind=film",
+        "--trials=0",
+        "--margin=7",
+        "--minutes=-1",
+        "--seed=-1",
+        "--seed=99999999999999",
+        "--run=../../x",
+        "--scheduler=bogus",
+    ],
+)
+def test_wrong_options_are_usage_errors_that_name_the_option(
+    trainer: Trainer, wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer.arguments = ("--trials=2",)
+    assert run_here(trainer, monkeypatch, wrong) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(wrong.partition("=")[0])
+    assert said.count("\n") == 1
+    # Nothing has been made that such a run would go on with.
+    assert trainer.registry.versions(*TRACK) == []
 
 
 def test_two_at_once_are_kept_apart(trainer: Trainer) -> None:
@@ -201,23 +331,18 @@ def test_a_database_that_comes_back_is_waited_for(mongod: Mongod, tmp_path: Path
     assert "nightly: promoted" in said
 
 
-def test_a_store_that_is_away_fails_plainly_and_the_same_command_goes_on(
-    trainer: Trainer, undisturbed: Trainer
-) -> None:
-    trainer.run_until("publish: begun")
-    trainer.run_folder.joinpath("publish", "done.json").unlink(missing_ok=True)
-    models = trainer.folder / "models"
-    models.rename(trainer.folder / "away") if models.exists() else None
+def test_a_store_that_is_away_fails_plainly_and_the_same_command_goes_on(judged: Trainer, undisturbed: Trainer) -> None:
+    models = judged.folder / "models"
     models.write_text("in the way of the store")
-    trainer.attempts = 2
-    code, said = trainer.run()
+    judged.attempts = 2
+    code, said = judged.run()
     assert code == 6
     assert "Step publish failed after 2 attempts" in said
     assert "Nothing was promoted" in said
     models.unlink()
-    code, said = trainer.run()
+    code, said = judged.run()
     assert code == 0, said
-    assert trainer.result() == undisturbed.result()
+    assert judged.result() == undisturbed.result()
 
 
 def test_a_broken_promoted_model_is_said_to_be_broken_and_replaced(trainer: Trainer, undisturbed: Trainer) -> None:
@@ -233,9 +358,7 @@ def test_a_broken_promoted_model_is_said_to_be_broken_and_replaced(trainer: Trai
     assert "cannot be used, so it was not compared with" in report["notes"][0]
 
 
-@pytest.mark.parametrize(
-    ("only", "said"), [("SKIP", "one class"), ("LIKE", "one class"), ("IMPRESSION", "no interactions")]
-)
+@pytest.mark.parametrize(("only", "said"), [("SKIP", "one class"), ("IMPRESSION", "no interactions")])
 async def test_data_of_one_class_are_refused_and_the_old_model_stays(
     uri: str, tmp_path: Path, undisturbed: Trainer, only: str, said: str
 ) -> None:

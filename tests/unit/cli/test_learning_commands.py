@@ -24,7 +24,7 @@ def test_options_reach_the_trainer_and_its_refusal_and_code_come_back(tmp_path: 
     done = rhythmiq(
         "train", "--margin", "3", "--no-promote", state=tmp_path, RHYTHMIQ_MONGO_URI="mongodb://127.0.0.1:1"
     )
-    assert "--margin 3.0 must be 0 to 1" in done.stderr
+    assert "--margin 3 must be 0 to 1" in done.stderr
 
 
 def test_a_connection_string_that_is_none_is_a_usage_error(tmp_path: Path) -> None:
