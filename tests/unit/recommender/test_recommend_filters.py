@@ -95,9 +95,9 @@ WORLD = World(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(wishes)
-def test_every_hard_filter_holds_for_every_item_of_hundreds_of_random_requests(wish: Wish) -> None:
+def test_every_hard_filter_holds_for_every_item_of_a_thousand_random_requests(wish: Wish) -> None:
     answer = asyncio.run(WORLD.ask(wish))
     found = [answer.snapshot.item(pick.row) for pick in answer.picks]
     names = [item.name for item in found]
