@@ -7,28 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from bench.quality.planted import is_planted
 from planted_leanings import world_history, world_shelf
 
 from rhythmiq_cli.demo.histories import demo_world
 from rhythmiq_cli.demo.seed import demo_preferences
-from rhythmiq_cli.demo.world import Planted, make_world
+from rhythmiq_cli.demo.world import make_world
 from rhythmiq_cli.demo.world.make import END
 from rhythmiq_recommender.leanings.derive import derive
-from rhythmiq_recommender.leanings.model import Learned
 from rhythmiq_recommender.situation import LeaningType
-
-
-def is_planted(learned: Learned, planted: Planted) -> bool:
-    (type_, name), liked = learned.value, learned.weight > 0
-    if type_ is LeaningType.GENRE:
-        return name in planted.genres if liked else name == planted.disliked_genre
-    if type_ is LeaningType.ARTIST:
-        return liked and name in planted.artists
-    if type_ is LeaningType.INSTRUMENT:
-        return liked and name == planted.instrument
-    low, high = map(int, name.split("-"))
-    shared = min(high, planted.tempo[1]) - max(low, planted.tempo[0])
-    return liked and shared >= min(high - low, planted.tempo[1] - planted.tempo[0]) / 2
 
 
 @pytest.mark.parametrize(("listeners", "interactions", "recall"), [(150, 30_000, 0.15), (100, 60_000, 0.2)])
